@@ -1,0 +1,93 @@
+"""The category c: its divergence, and the ways of putting a draw of it through a network.
+
+A *category* is handed to networks in one of two forms: whole numbers [B] in 0..K-1, or
+weights [B, K] that sum to one over the categories, as a relaxed draw has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+
+def entropy(logits: jax.Array) -> jax.Array:
+    """H of Cat(softmax(logits)), shapes [..., K] to [...].
+
+    >>> round(float(entropy(jnp.zeros(4))), 4)
+    1.3863
+    """
+    log_probs = jax.nn.log_softmax(logits)
+    return -jnp.sum(jnp.exp(log_probs) * log_probs, axis=-1)
+
+
+def kl_to_uniform(logits: jax.Array) -> jax.Array:
+    """Eq. (9): KL(q(c|x) || uniform) = log K − H(q(c|x)), shapes [..., K] to [...].
+
+    >>> float(kl_to_uniform(jnp.zeros(4)))
+    0.0
+    """
+    return math.log(logits.shape[-1]) - entropy(logits)
+
+
+def rows(table: jax.Array, category: jax.Array) -> jax.Array:
+    """The rows of a [K, n] table for a category of either form: [B, n]."""
+    if jnp.issubdtype(category.dtype, jnp.integer):
+        return table[category]
+    return category @ table
+
+
+def hard(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -> jax.Array:
+    """A draw c ~ q(c|x), [B] whole numbers: no gradient reaches the logits through it."""
+    del temperature
+    return jax.random.categorical(key, logits)
+
+
+def relaxed(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -> jax.Array:
+    """A Gumbel-Softmax draw softmax((logits + Gumbel noise) / temperature), [B, K].
+
+    It carries more information than a category can (log K nats), so that a bound computed
+    through it is none. Source: Jang, Gu, Poole, ICLR 2017.
+    """
+    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
+    return jax.nn.softmax((logits + noise) / temperature)
+
+
+def straight_through(
+    key: jax.Array, logits: jax.Array, temperature: jax.Array | float
+) -> jax.Array:
+    """One-hot forward, the gradient of the relaxed draw backward, [B, K]."""
+    soft = relaxed(key, logits, temperature)
+    one_hot = jax.nn.one_hot(jnp.argmax(soft, axis=-1), logits.shape[-1], dtype=soft.dtype)
+    return one_hot + soft - jax.lax.stop_gradient(soft)
+
+
+def sample_many(key: jax.Array, logits: jax.Array, num: int) -> tuple[jax.Array, jax.Array]:
+    """`num` draws from each of B categoricals by the inverse of the distribution function.
+
+    logits [B, K] to categories [num, B] and their log-probabilities [num, B]. Gumbel noise
+    would cost K numbers a draw. The distribution function is rounded to the grid of
+    `jax.random.uniform`, 2⁻²³, and the probabilities told are the rounded ones, so that they
+    are those of the draws exactly, as importance sampling needs.
+
+    >>> c, log_q = sample_many(jax.random.key(0), jnp.zeros((3, 4)), 2)
+    >>> c.shape, round(float(log_q[0, 0]), 4)
+    ((2, 3), -1.3863)
+    """
+    grid = 2.0**23
+    cdf = jnp.floor(jnp.cumsum(jax.nn.softmax(logits), axis=-1) * grid) / grid
+    cdf = jnp.minimum(cdf, 1.0).at[:, -1].set(1.0)
+    probs = jnp.diff(cdf, axis=-1, prepend=0.0)
+    uniform = jax.random.uniform(key, (logits.shape[0], num))
+    category = jax.vmap(partial(jnp.searchsorted, side="right"))(cdf, uniform)
+    return category.T, jnp.log(jnp.take_along_axis(probs, category, axis=-1)).T
+
+
+DRAWS: dict[str, Callable[[jax.Array, jax.Array, jax.Array | float], jax.Array]] = {
+    "hard": hard,
+    "relaxed": relaxed,
+    "straight-through": straight_through,
+}

@@ -1,0 +1,76 @@
+"""Checks of what users hand in, made on concrete values before JAX sees them.
+
+JAX clamps an index that is out of range and carries NaN along without a word; here is where
+such input is refused. Traced values, inside a user's own `jit`, pass unchecked.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cpvae_jax.config import Config
+from cpvae_jax.errors import UserError
+
+
+def concrete(value: jax.typing.ArrayLike) -> bool:
+    """Whether a value can be looked at."""
+    return not isinstance(value, jax.core.Tracer)
+
+
+def data(config: Config, x: jax.typing.ArrayLike, name: str = "x") -> jax.Array:
+    """Examples [B, *shape], or flat [B, X], as a flat array [B, X] that the model can read."""
+    array = x if isinstance(x, jax.Array) else np.asarray(x)
+    if array.ndim < 1 or array.shape[1:] not in (config.shape, (config.size,)):
+        wanted = ", ".join(map(str, ("B", *config.shape)))
+        raise UserError(
+            f"{name} has the shape {array.shape}; this model takes examples of shape ({wanted}), "
+            "so add or drop an axis, or resize them."
+        )
+    if array.shape[0] == 0:
+        raise UserError(f"{name} is empty; give at least one example.")
+    if concrete(array):
+        values(config, np.asarray(array), name)
+    return jnp.asarray(array).reshape(array.shape[0], config.size)
+
+
+def values(config: Config, array: np.ndarray, name: str) -> None:
+    """Raise `UserError` for numbers that the likelihood of a configuration cannot explain."""
+    if array.dtype.kind not in "buif":
+        raise UserError(
+            f"{name} holds {array.dtype}; convert it to floats or to uint8 grey levels."
+        )
+    low, high = array.min(), array.max()  # NaN shows in both
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise UserError(
+            f"{name} holds {int((~np.isfinite(array)).sum())} numbers that are NaN or infinite; "
+            "remove those examples or fill the gaps."
+        )
+    top = 255 if array.dtype.kind in "ui" else 1
+    if config.likelihood == "bernoulli" and (low < 0 or high > top):
+        raise UserError(
+            f"{name} ranges from {low:g} to {high:g}, but a Bernoulli likelihood takes grey levels "
+            "from 0 to 255 as whole numbers or from 0 to 1 as floats; rescale the data or choose "
+            "the likelihood 'gaussian'."
+        )
+
+
+def category(K: int, k: jax.typing.ArrayLike) -> jax.Array:
+    """A category or an array of them as int32; out of 0..K-1 is an error, not a clamp."""
+    array = k if isinstance(k, jax.Array) else np.asarray(k)
+    if not jnp.issubdtype(array.dtype, jnp.integer):
+        raise UserError(f"category is {k!r}; it must be a whole number from 0 to {K - 1}.")
+    if concrete(array):
+        outside = np.asarray(array)[(np.asarray(array) < 0) | (np.asarray(array) >= K)]
+        if outside.size:
+            raise UserError(
+                f"category is {outside.flat[0]}; this model has {K} categories, 0 to {K - 1}."
+            )
+    return jnp.asarray(array, jnp.int32)
+
+
+def at_least(name: str, value: int, least: int) -> None:
+    """Raise `UserError` unless a count is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UserError(f"{name} is {value!r}; it must be a whole number of at least {least}.")

@@ -1,0 +1,92 @@
+"""What a model is, before any data or number: a frozen, hashable record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from cpvae_jax.errors import UserError
+
+BINARISE = ("dynamic", "threshold", "none")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The configuration of a model. The defaults are those of the paper's section 5.
+
+    Raises `UserError` for a value out of range.
+
+    >>> Config(shape=(28, 28), K=10).size
+    784
+    >>> Config(shape=(28, 28), K=0)
+    Traceback (most recent call last):
+    cpvae_jax.errors.UserError: K is 0; the number of categories must be a whole number of at least 1.
+    """
+
+    shape: tuple[int, ...]
+    """Shape of one example, without the batch axis."""
+    K: int = 10
+    """Number of categories."""
+    latent: int = 40
+    """D, the number of dimensions of z."""
+    hidden: tuple[int, ...] = (300, 300)
+    """Widths of the gated layers of the encoder; the decoder has the same."""
+    likelihood: str = "bernoulli"
+    """A name in `likelihoods.LIKELIHOODS`."""
+    scale: float | None = None
+    """Standard deviation of a Gaussian likelihood in the data's unit; None learns it."""
+    binarise: str = "dynamic"
+    """How a Bernoulli likelihood turns grey levels into 0 and 1: drawn afresh at every use
+    ("dynamic"), cut at one half ("threshold"), or not at all ("none")."""
+    model: str = "cp"
+    """A name in `models.MODELS`."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+        object.__setattr__(self, "hidden", tuple(int(n) for n in self.hidden))
+        if any(n < 1 for n in self.shape):
+            raise UserError(f"shape is {self.shape}; every axis of an example must be at least 1.")
+        if not isinstance(self.K, int) or self.K < 1:
+            raise UserError(
+                f"K is {self.K}; the number of categories must be a whole number of at least 1."
+            )
+        if not isinstance(self.latent, int) or self.latent < 1:
+            raise UserError(
+                f"latent is {self.latent}; z needs a whole number of dimensions, at least 1."
+            )
+        if not self.hidden or any(n < 1 for n in self.hidden):
+            raise UserError(
+                f"hidden is {self.hidden}; give the width of one or more layers, such as (300, 300)."
+            )
+        if self.scale is not None and not (self.scale > 0 and math.isfinite(self.scale)):
+            raise UserError(
+                f"scale is {self.scale}; a standard deviation must be positive, or None to learn it."
+            )
+        if self.binarise not in BINARISE:
+            raise UserError(f"binarise is {self.binarise!r}; choose one of {', '.join(BINARISE)}.")
+
+    @property
+    def size(self) -> int:
+        """X, the count of numbers in one example."""
+        return math.prod(self.shape)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dictionary that JSON can hold; `from_dict` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """The inverse of `to_dict`; a key that this version does not know is an error.
+
+        >>> config = Config(shape=(8, 8), K=3)
+        >>> Config.from_dict(config.to_dict()) == config
+        True
+        """
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise UserError(
+                f"the configuration holds {', '.join(unknown)}, which this version does not know; "
+                "load it with the version of cpvae_jax that wrote it, or a newer one."
+            )
+        return cls(**values)

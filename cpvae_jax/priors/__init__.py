@@ -1,0 +1,1 @@
+"""Priors of the continuous code, one file each."""

@@ -1,0 +1,360 @@
+"""Training: the state, an epoch as one compiled program, and the loop over epochs.
+
+Eq. (10), (11) and (12) of the paper are gradients of one expression: reparametrised draws of
+c and z carry gradients to the encoder (11), the decoder (10) and, through the exact
+divergence, to the priors (12). `jax.grad` of `loss` is all three.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from cpvae_jax import checks, estimate, likelihoods, models
+from cpvae_jax.config import Config
+from cpvae_jax.errors import UserError
+from cpvae_jax.types import Params, Terms, Tree
+
+TRAINABLE = ("relaxed", "straight-through", "exact")
+"""Estimators that give every parameter a gradient."""
+
+VALIDATION_BATCH = 500
+"""Examples scored at once: large products, bounded memory."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train. The defaults are the paper's, section 5; where it is silent, as said.
+
+    Raises `UserError` for a value out of range.
+    """
+
+    learning_rate: float = 5e-4
+    """Adam's step size."""
+    batch_size: int = 100
+    """Examples a step."""
+    warmup: int = 100
+    """Epochs over which the weight of the divergences rises from 0 to 1."""
+    epochs: int = 2000
+    """The most epochs; the paper gives none, early stopping comes first."""
+    patience: int = 50
+    """Epochs without a better validation bound after which training stops; counted from the
+    end of the warm-up. The paper gives none; 50 is the VampPrior's."""
+    estimator: str = "relaxed"
+    """One of `TRAINABLE`; the paper's is "relaxed"."""
+    temperature: float = 1.0
+    """Gumbel-Softmax temperature at the start; the paper gives none."""
+    temperature_end: float = 0.5
+    """The temperature reached at the end of the schedule (Jang et al., 2017)."""
+    temperature_epochs: int = 100
+    """Epochs over which the temperature falls, exponentially."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "temperature", "temperature_end"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise UserError(f"{name} is {value}; it must be a positive number.")
+        for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        for name in ("warmup", "temperature_epochs"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it counts epochs from 0 up.")
+        if self.estimator not in TRAINABLE:
+            raise UserError(
+                f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
+            )
+
+    def beta_at(self, epoch: jax.Array) -> jax.Array:
+        """The weight of the divergences at a (fractional) epoch."""
+        return jnp.minimum(1.0, epoch / self.warmup) if self.warmup else jnp.ones_like(epoch)
+
+    def temperature_at(self, epoch: jax.Array) -> jax.Array:
+        """The Gumbel-Softmax temperature at a (fractional) epoch."""
+        done = jnp.minimum(1.0, epoch / max(self.temperature_epochs, 1))
+        done = done if self.temperature_epochs else jnp.ones_like(epoch)
+        return self.temperature * (self.temperature_end / self.temperature) ** done
+
+
+@struct.dataclass
+class TrainState:
+    """All that training carries from one epoch to the next; with it, a run resumes bit for bit."""
+
+    params: Params
+    opt_state: Any
+    best: Params
+    """The parameters of the best validation bound so far, with their q(c)"""
+    best_bound: jax.Array
+    """[], in nats"""
+    best_epoch: jax.Array
+    """[]"""
+    epoch: jax.Array
+    """[], epochs done"""
+    wait: jax.Array
+    """[], epochs since the best one, none counted in the warm-up"""
+    stopped: jax.Array
+    """[], whether early stopping, or a number that is not finite, has ended this seed"""
+    key: jax.Array
+    """[], the seed's key, never changed: epochs and steps fold their numbers into it"""
+
+
+class Program(NamedTuple):
+    """A training program: `run` is compiled once and does a whole epoch for R seeds."""
+
+    init: Callable[[jax.Array], TrainState]
+    """keys [R] to the state"""
+    run: Callable[[TrainState, jax.Array, jax.Array], tuple[TrainState, Tree]]
+    """(state, train [N, X], valid [M, X]) to the next state and metrics, [R] each"""
+
+
+class _Streams(NamedTuple):
+    """Independent keys of one seed, by purpose."""
+
+    init: jax.Array
+    train: jax.Array
+    valid: jax.Array
+
+
+def _streams(key: jax.Array) -> _Streams:
+    return _Streams(*jax.random.split(key, 3))
+
+
+def optimiser(training: Training) -> optax.GradientTransformation:
+    """Adam, as in the paper."""
+    return optax.adam(training.learning_rate)
+
+
+def loss(
+    params: Params,
+    key: jax.Array,
+    x: jax.Array,
+    beta: jax.Array,
+    temperature: jax.Array,
+    estimator: str,
+) -> tuple[jax.Array, Terms]:
+    """The batch mean of −(reconstruction − β · divergences), and the terms themselves."""
+    terms = models.of(params.config).terms(params, key, x, estimator, temperature)
+    objective = terms.reconstruction - beta * (terms.kl_c + terms.kl_z)
+    return -jnp.mean(objective), terms
+
+
+def _train_epoch(
+    state: TrainState, data: jax.Array, training: Training
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One pass over the data in a fresh order; a last short batch is left out of it."""
+    config = state.params.config
+    observe = likelihoods.of(config).observe
+    batch = min(training.batch_size, len(data))
+    steps = len(data) // batch
+    key_epoch = jax.random.fold_in(_streams(state.key).train, state.epoch)
+    key_order, key_steps = jax.random.split(key_epoch)
+    order = jax.random.permutation(key_order, len(data))[: steps * batch].reshape(steps, batch)
+    adam = optimiser(training)
+
+    def step(
+        carry: tuple[Params, Any], at: tuple[jax.Array, jax.Array]
+    ) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
+        params, opt_state = carry
+        number, indices = at
+        key_x, key_terms = jax.random.split(jax.random.fold_in(key_steps, number))
+        x = observe(config, key_x, data[indices])
+        epoch = state.epoch + (number + 1) / steps
+        gradient, terms = jax.grad(loss, has_aux=True)(
+            params,
+            key_terms,
+            x,
+            training.beta_at(epoch),
+            training.temperature_at(epoch),
+            training.estimator,
+        )
+        updates, opt_state = adam.update(gradient, opt_state, params)
+        params = jax.tree.map(jnp.add, params, updates)
+        return (params, opt_state), jax.tree.map(jnp.mean, terms.named())
+
+    (params, opt_state), history = jax.lax.scan(
+        step, (state.params, state.opt_state), (jnp.arange(steps), order)
+    )
+    done = state.epoch + 1
+    metrics = {f"train_{name}": jnp.mean(values) for name, values in history.items()}
+    metrics |= {
+        "epoch": done,
+        "beta": training.beta_at(done.astype(jnp.float32)),
+        "temperature": training.temperature_at(done.astype(jnp.float32)),
+    }
+    return state.replace(params=params, opt_state=opt_state, epoch=done), metrics
+
+
+def _validate(
+    params: Params, key: jax.Array, data: jax.Array
+) -> tuple[dict[str, jax.Array], jax.Array]:
+    """Mean terms of the true bound, estimated with one hard c an example, and q(c).
+
+    The key is the same in every epoch: common random numbers compare epochs with less noise.
+    Every example counts once: the last batch is filled up with examples of weight 0.
+    """
+    config = params.config
+    model, observe = models.of(config), likelihoods.of(config).observe
+    batch = min(VALIDATION_BATCH, len(data))
+    count = -(-len(data) // batch)
+    indices = jnp.arange(count * batch).reshape(count, batch)
+
+    def score(at: tuple[jax.Array, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array]:
+        number, index = at
+        key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
+        weight = (index < len(data)) / len(data)
+        x = observe(config, key_x, data[jnp.minimum(index, len(data) - 1)])
+        terms = model.terms(params, key_terms, x, "hard", 1.0)
+        probs = jax.nn.softmax(model.infer(params, x).logits)
+        return jax.tree.map(lambda v: v @ weight, terms.named()), weight @ probs
+
+    means, aggregate = jax.lax.map(score, (jnp.arange(count), indices))
+    return jax.tree.map(jnp.sum, means), jnp.sum(aggregate, axis=0)
+
+
+def _epoch(
+    state: TrainState, train: jax.Array, valid: jax.Array, training: Training
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Train, validate, keep the best: an epoch of one seed."""
+    state, metrics = _train_epoch(state, train, training)
+    scores, aggregate = _validate(state.params, _streams(state.key).valid, valid)
+    bound = scores["bound"]
+    finite = jnp.isfinite(metrics["train_bound"])
+    better = (bound > state.best_bound) & ~state.stopped & finite
+    warm = state.epoch <= training.warmup
+    wait = jnp.where(better | warm, 0, state.wait + 1)
+    candidate = state.params.replace(aggregate=aggregate)
+    state = state.replace(
+        best=jax.tree.map(partial(jnp.where, better), candidate, state.best),
+        best_bound=jnp.where(better, bound, state.best_bound),
+        best_epoch=jnp.where(better, state.epoch, state.best_epoch),
+        wait=jnp.where(state.stopped, state.wait, wait),
+        stopped=state.stopped | (wait >= training.patience) | ~finite,
+    )
+    metrics |= {f"valid_{name}": value for name, value in scores.items()}
+    metrics |= {"best_epoch": state.best_epoch, "stopped": state.stopped}
+    return state, metrics
+
+
+def program(config: Config, training: Training, data: np.ndarray | None = None) -> Program:
+    """The training program of a configuration; `data` only sets the scale of real-valued data.
+
+    Several seeds run side by side by vmap; one runs without, and gets the same numbers.
+    """
+    model = models.of(config)
+    run_one = partial(_epoch, training=training)
+
+    def init_one(key: jax.Array) -> TrainState:
+        params = model.init(_streams(key).init, config, data)
+        zero = jnp.zeros((), jnp.int32)
+        return TrainState(
+            params=params,
+            opt_state=optimiser(training).init(params),
+            best=params,
+            best_bound=jnp.array(-jnp.inf, jnp.float32),
+            best_epoch=zero,
+            epoch=zero,
+            wait=zero,
+            stopped=jnp.array(False),
+            key=key,
+        )
+
+    @partial(jax.jit, donate_argnums=0)
+    def run(state: TrainState, train: jax.Array, valid: jax.Array) -> tuple[TrainState, Tree]:
+        if state.epoch.shape[0] > 1:
+            return jax.vmap(run_one, in_axes=(0, None, None))(state, train, valid)
+        only = jax.tree.map(lambda a: a[0], state)
+        return jax.tree.map(lambda a: a[None], run_one(only, train, valid))
+
+    return Program(init=jax.jit(jax.vmap(init_one)), run=run)
+
+
+def epochs(
+    program: Program, state: TrainState, train: jax.Array, valid: jax.Array, training: Training
+) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
+    """Run epochs until every seed has stopped; yields the state and metrics [R] after each.
+
+    The state given in is used up: its memory is reused for the next one.
+    """
+    while not finished(state, training):
+        state, metrics = program.run(state, train, valid)
+        yield state, jax.tree.map(np.asarray, metrics)
+
+
+def finished(state: TrainState, training: Training) -> bool:
+    """Whether every seed has stopped, or the last epoch is done."""
+    return int(state.epoch[0]) >= training.epochs or bool(np.all(state.stopped))
+
+
+def best_seed(state: TrainState) -> int:
+    """The seed with the best validation bound: a choice that no label steers."""
+    return int(np.argmax(np.asarray(state.best_bound)))
+
+
+def best_params(state: TrainState, seed: int | None = None) -> Params:
+    """The best parameters of a seed, by default those of the best seed."""
+    index = best_seed(state) if seed is None else seed
+    return jax.tree.map(lambda a: a[index], state.best)
+
+
+class Fit(NamedTuple):
+    """What `fit` returns."""
+
+    params: Params
+    """The best parameters by the validation bound, over all seeds"""
+    history: list[dict[str, np.ndarray]]
+    """An entry an epoch: each metric by name, [R]"""
+    state: TrainState
+    """The final state, with a leading axis R: the best parameters of every seed"""
+
+
+def fit(
+    key: jax.Array,
+    config: Config,
+    train: jax.typing.ArrayLike,
+    valid: jax.typing.ArrayLike,
+    *,
+    training: Training | None = None,
+    callback: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
+) -> Fit:
+    """Train a model on data [N, *shape] until the validation bound stops rising.
+
+    A batch of keys [R] trains R seeds side by side in one program; the one with the best
+    validation bound is returned. `callback` is called after every epoch.
+
+    Raises `UserError` for data that the model cannot take.
+
+    >>> data = np.random.default_rng(0).random((200, 4)).round()
+    >>> config = Config(shape=(4,), K=2, latent=2, hidden=(8,))
+    >>> result = fit(jax.random.key(0), config, data[:150], data[150:],
+    ...              training=Training(epochs=2))
+    >>> len(result.history), result.params.aggregate.shape
+    (2, (2,))
+    """
+    training = Training() if training is None else training
+    train_data = checks.data(config, train, "train")
+    valid_data = checks.data(config, valid, "valid")
+    steps = program(config, training, train_data)
+    state = steps.init(jnp.atleast_1d(key))
+    history = []
+    for state, metrics in epochs(steps, state, train_data, valid_data, training):  # noqa: B020
+        history.append(metrics)
+        if callback is not None:
+            callback(state, metrics)
+    return Fit(finish(state, train_data), history, state)
+
+
+def finish(state: TrainState, train: jax.Array, seed: int | None = None) -> Params:
+    """The best parameters of a seed, by default the best one, with q(c) over the training data."""
+    index = best_seed(state) if seed is None else seed
+    params = best_params(state, index)
+    aggregate = estimate.aggregated_posterior(params, _streams(state.key[index]).valid, train)
+    return params.replace(aggregate=jnp.asarray(aggregate))

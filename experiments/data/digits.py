@@ -1,0 +1,25 @@
+"""The handwritten digits that scikit-learn carries: 8 by 8 grey levels, no download."""
+
+import numpy as np
+
+from experiments.data.dataset import Dataset, gather, split
+from experiments.data.places import Places
+
+
+def load(places: Places | None = None) -> Dataset:
+    """Returns the digits in 1,297, 250 and 250 examples of shape (8, 8), uint8.
+
+    `places` is not used: it makes the signature that of the other sources.
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = np.rint(found.images * (255 / 16)).astype(np.uint8)  # stored as 0..16
+    labels = found.target.astype(np.int32)
+    return Dataset(
+        name="digits",
+        **gather(images, labels, split(len(images), valid=250, test=250)),
+        likelihood="bernoulli",
+        source="The digits of scikit-learn (UCI), split by a fixed permutation.",
+        class_names=tuple("0123456789"),
+    )

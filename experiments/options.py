@@ -1,0 +1,165 @@
+"""The command line of `python -m experiments.run`: every setting of the paper is a flag."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from cpvae_jax import Config, Training
+
+LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; a mistake ends the program with a sentence and exit code 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.run",
+        description="Train CP-VAE on a data set, score it on its test split, and draw pictures. "
+        "Without flags: the embedded digits, no download, two minutes on two cores.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    _data(parser.add_argument_group("data"))
+    _model(parser.add_argument_group("model (defaults: the paper's section 5)"))
+    _training(parser.add_argument_group("training (defaults: the paper's section 5)"))
+    _output(parser.add_argument_group("run and output"))
+    return parser.parse_args(argv)
+
+
+def _data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dataset",
+        default="digits",
+        help="digits, mnist, omniglot, synthetic, an .npz file, or a folder of images",
+    )
+    group.add_argument(
+        "--data-dir", type=Path, help="TFDS data directory (else TFDS_DATA_DIR, else its default)"
+    )
+    group.add_argument(
+        "--manual-dir", type=Path, help="folder with the data set's original files, not downloaded"
+    )
+    group.add_argument(
+        "--cache-dir",
+        type=Path,
+        help="where decoded images are kept (else CPVAE_JAX_CACHE, "
+        "else a folder in the user's cache)",
+    )
+    group.add_argument(
+        "--means", type=float, nargs="+", help="synthetic: means of the mixture's components"
+    )
+    group.add_argument("--stds", type=float, nargs="+", help="synthetic: their standard deviations")
+    group.add_argument("--weights", type=float, nargs="+", help="synthetic: their weights")
+    group.add_argument("--num", type=int, help="synthetic: training examples")
+
+
+def _model(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--K", type=int, default=Config.K, help="number of categories")
+    group.add_argument("--latent", type=int, default=Config.latent, help="dimensions of z")
+    group.add_argument(
+        "--hidden",
+        type=int,
+        nargs="+",
+        default=Config.hidden,
+        help="units of the encoder's gated layers; the decoder mirrors them",
+    )
+    group.add_argument(
+        "--likelihood",
+        choices=LIKELIHOODS,
+        default="auto",
+        help="distribution of x given z and c; auto takes what suits the data",
+    )
+    group.add_argument(
+        "--scale",
+        type=float,
+        help="standard deviation of a Gaussian likelihood, in the data's unit; learned if not given",
+    )
+    group.add_argument(
+        "--binarise",
+        default=Config.binarise,
+        help="Bernoulli: grey levels become 0 and 1 at every use (dynamic), by a threshold of one "
+        "half (threshold), or not at all (none)",
+    )
+
+
+def _training(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--learning-rate", type=float, default=Training.learning_rate, help="Adam's step size"
+    )
+    group.add_argument(
+        "--batch-size", type=int, default=Training.batch_size, help="examples a step"
+    )
+    group.add_argument(
+        "--warmup",
+        type=int,
+        default=Training.warmup,
+        help="epochs until the divergences have their full weight",
+    )
+    group.add_argument("--epochs", type=int, default=Training.epochs, help="the most epochs")
+    group.add_argument(
+        "--patience",
+        type=int,
+        default=Training.patience,
+        help="epochs without a better validation bound, after the warm-up, that end training",
+    )
+    group.add_argument(
+        "--estimator",
+        default=Training.estimator,
+        help="how the category is drawn in training: relaxed (Gumbel-Softmax, the paper's), "
+        "straight-through, or exact (the sum over all categories; K decoder passes)",
+    )
+    group.add_argument(
+        "--temperature",
+        type=float,
+        default=Training.temperature,
+        help="Gumbel-Softmax temperature at the start",
+    )
+    group.add_argument(
+        "--temperature-end",
+        type=float,
+        default=Training.temperature_end,
+        help="Gumbel-Softmax temperature at the end of its schedule",
+    )
+    group.add_argument(
+        "--temperature-epochs",
+        type=int,
+        default=Training.temperature_epochs,
+        help="epochs over which the temperature falls, exponentially",
+    )
+
+
+def _output(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--seed", type=int, default=0, help="seed of all randomness; the first one")
+    group.add_argument(
+        "--seeds",
+        type=int,
+        default=1,
+        help="seeds trained side by side in one program: --seed, --seed + 1, …; the one with the "
+        "best validation bound is kept, all are reported",
+    )
+    group.add_argument(
+        "--out", type=Path, help="folder of the run; runs/DATASET-KK-seedSEED if not given"
+    )
+    group.add_argument(
+        "--resume", action="store_true", help="go on with the run that the folder holds"
+    )
+    group.add_argument(
+        "--checkpoint-every", type=float, default=60.0, help="seconds between checkpoints"
+    )
+    group.add_argument(
+        "--bound-samples", type=int, default=1, help="draws of z an example in the test bound"
+    )
+    group.add_argument(
+        "--log-likelihood",
+        type=int,
+        nargs="?",
+        const=5000,
+        default=0,
+        metavar="S",
+        help="also score log p(x) of the test set by importance sampling with S samples an "
+        "example, 5000 if S is not given",
+    )
+    group.add_argument(
+        "--tensorboard", action="store_true", help="also log for TensorBoard, in the run's folder"
+    )
+    group.add_argument("--quiet", action="store_true", help="no progress bar")

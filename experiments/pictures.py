@@ -1,0 +1,213 @@
+"""The pictures of a run. Images are shown as images, one number as a histogram, vectors as curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import matplotlib as mpl
+import numpy as np
+
+import cpvae_jax
+from cpvae_jax.types import Params
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+ROWS = 25
+"""Categories shown at most: those of the largest weight."""
+COLUMNS = 12
+"""Samples of a category, or examples, shown side by side."""
+STYLE = {
+    "figure.dpi": 120,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+}
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
+    figure.savefig(path, bbox_inches="tight")
+    plt.close(figure)
+
+
+def is_image(shape: Sequence[int]) -> bool:
+    """[height, width], grey, or [height, width, 3], colour."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+
+
+def _tile(rows: np.ndarray, gap: int = 1) -> np.ndarray:
+    """Images [rows, columns, H, W(, 3)] as one, white lines between them."""
+    padding = [(0, 0), (0, 0), (gap, 0), (gap, 0)] + [(0, 0)] * (rows.ndim - 4)
+    padded = np.pad(rows, padding, constant_values=1.0)
+    r, c, h, w = padded.shape[:4]
+    return np.moveaxis(padded, 1, 2).reshape(r * h, c * w, *padded.shape[4:])
+
+
+def _show_rows(
+    axes: plt.Axes, rows: np.ndarray, labels: Sequence[str], *, bounds: tuple[float, float]
+) -> None:
+    """Images [rows, columns, *shape] as a grid with a label beside each row."""
+    low, high = bounds
+    if rows.ndim == 5 and rows.shape[-1] == 1:
+        rows = rows[..., 0]
+    tiled = _tile(np.clip((rows - low) / max(high - low, 1e-12), 0, 1))
+    axes.imshow(tiled, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    height = tiled.shape[0] / len(rows)
+    axes.set_yticks((np.arange(len(rows)) + 0.5) * height, labels)
+    axes.set_xticks([])
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _value_range(data: np.ndarray) -> tuple[float, float]:
+    """What black and white stand for: the data's range, or 0..1 for grey levels."""
+    return (0.0, 1.0) if data.dtype == np.uint8 else (float(data.min()), float(data.max()))
+
+
+def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
+    """One row a category, in the order of the weights q(c): means of p(x|z, c), fresh z."""
+    order = np.argsort(-np.asarray(params.aggregate), kind="stable")[:ROWS]
+    shape = params.config.shape
+    categories = np.repeat(order, COLUMNS)
+    x = cpvae_jax.sample(params, key, category=categories, num=len(categories))
+    rows = np.asarray(x).reshape(len(order), COLUMNS, *shape)
+    labels = [f"c = {k}   {100 * float(params.aggregate[k]):.1f}%" for k in order]
+    title = "Samples by category, with its weight q(c)"
+    if len(order) < params.config.K:
+        title += f"; the {len(order)} largest of {params.config.K}"
+    with plt.rc_context(STYLE):
+        if is_image(shape):
+            figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(order)))
+            _show_rows(axes, rows, labels, bounds=_value_range(data))
+        else:
+            figure, axes = plt.subplots(figsize=(6.4, 4))
+            colours = plt.get_cmap("viridis")(np.linspace(0, 0.95, len(order)))
+            for row, label, colour in zip(rows, labels, colours, strict=True):
+                curves = row.reshape(COLUMNS, -1)
+                at = np.arange(curves.shape[1])
+                axes.plot(at, curves.T, "o-" if len(at) < 3 else "-", color=colour, alpha=0.4)
+                axes.plot([], [], color=colour, label=label)
+            axes.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
+            axes.set(xlabel="number of the entry", ylabel="mean of x")
+        axes.set_title(title)
+        _save(figure, path)
+
+
+def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
+    """Test examples next to what the model makes of them."""
+    count = min(len(data), 4 * COLUMNS) if is_image(params.config.shape) else min(len(data), 200)
+    originals = data[:count]
+    rebuilt = np.asarray(cpvae_jax.reconstruct(params, originals))
+    with plt.rc_context(STYLE):
+        if is_image(params.config.shape) and count >= COLUMNS:
+            full = count // COLUMNS * COLUMNS
+            shape = (full // COLUMNS, COLUMNS, *params.config.shape)
+            shown = originals / 255 if originals.dtype == np.uint8 else originals
+            pairs = np.stack([shown[:full].reshape(shape), rebuilt[:full].reshape(shape)], axis=1)
+            rows = pairs.reshape(-1, *shape[1:])
+            figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(rows)))
+            labels = ["original", "rebuilt"] * (len(rows) // 2)
+            _show_rows(axes, rows, labels, bounds=_value_range(data))
+        else:
+            figure, axes = plt.subplots(figsize=(4, 4))
+            axes.plot(originals.ravel(), rebuilt.ravel(), ".", markersize=3)
+            axes.axline((float(originals.min()),) * 2, slope=1, color="gray", linewidth=1)
+            axes.set(xlabel="original", ylabel="rebuilt")
+        axes.set_title("Reconstructions of test examples")
+        _save(figure, path)
+
+
+def curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
+    """Every term of the bound by epoch, training and validation; a line a seed."""
+    names = {
+        "bound": "bound",
+        "reconstruction": "reconstruction",
+        "kl_c": "KL(q(c|x) || p(c))",
+        "kl_z": "E KL(q(z|x, c) || p(z|c))",
+    }
+    epochs = [line["epoch"] for line in history]
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(2, 2, figsize=(9, 6), sharex=True, layout="constrained")
+        for axes, (name, label) in zip(grid.flat, names.items(), strict=True):
+            for part, colour in (("train", "tab:blue"), ("valid", "tab:orange")):
+                values = np.array([np.atleast_1d(line[f"{part}_{name}"]) for line in history])
+                axes.plot(epochs, values, color=colour, linewidth=1, alpha=0.8)
+                axes.plot([], [], color=colour, label=part)
+                # The first epochs are far off the scale of all others.
+                settled = values[min(len(values) - 1, len(values) // 20) :]
+                low, high = np.nanmin(settled), np.nanmax(settled)
+                _widen(axes, low, high, first=part == "train")
+            axes.set(title=label, ylabel="nats")
+            axes.legend()
+        for axes in grid[1]:
+            axes.set_xlabel("epoch")
+        _save(figure, path)
+
+
+def _widen(axes: plt.Axes, low: float, high: float, *, first: bool) -> None:
+    """Let an axis show low to high, and what it shows already."""
+    margin = 0.05 * (high - low) + 1e-3
+    bounds = (low - margin, high + margin)
+    if not first:
+        bounds = (min(bounds[0], axes.get_ylim()[0]), max(bounds[1], axes.get_ylim()[1]))
+    if np.all(np.isfinite(bounds)):
+        axes.set_ylim(*bounds)
+
+
+def aggregate(path: Path, params: Params) -> None:
+    """The aggregated posterior q(c), largest first, against the uniform prior p(c)."""
+    weights = np.asarray(params.aggregate)
+    order = np.argsort(-weights, kind="stable")
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(6.4, 3))
+        axes.bar(np.arange(len(order)), weights[order], width=0.9)
+        axes.axhline(1 / len(order), color="tab:orange", linewidth=1, label="p(c) = 1 / K")
+        if len(order) <= ROWS:
+            axes.set_xticks(np.arange(len(order)), order)
+        axes.set(xlabel="category, by weight", ylabel="q(c)", title="Aggregated posterior")
+        axes.legend()
+        _save(figure, path)
+
+
+def densities(path: Path, draws: dict[str, np.ndarray], distances: dict[str, float]) -> None:
+    """Histograms of the truth and of the model's draws, as the paper's figures 3 and 4."""
+    titles = {
+        "truth": "truth",
+        "aggregate": "model, c from q(c)",
+        "uniform": "model, c uniform",
+    }
+    low, high = np.quantile(draws["truth"], [0, 1])
+    margin = 0.25 * (high - low)
+    bins = np.linspace(low - margin, high + margin, 120)
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(1, 3, figsize=(10, 3), sharex=True, sharey=True)
+        for axes, (name, title) in zip(grid, titles.items(), strict=True):
+            axes.hist(draws[name], bins=bins, density=True, color="tab:blue")
+            if name != "truth":
+                axes.hist(draws["truth"], bins=bins, density=True, histtype="step", color="black")
+                title += f"\n1-Wasserstein distance {distances[name]:.4f}"
+            axes.set(title=title, xlabel="x")
+        grid[0].set_ylabel("density")
+        _save(figure, path)
+
+
+def grid(path: Path, x: np.ndarray, title: str) -> None:
+    """Images [N, *shape] as a near-square grid."""
+    columns = int(np.ceil(np.sqrt(len(x))))
+    rows = -(-len(x) // columns)
+    filled = np.concatenate([x, np.full((rows * columns - len(x), *x.shape[1:]), x.max())])
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(0.5 * columns + 0.5, 0.5 * rows + 0.5))
+        bounds = (min(0.0, float(x.min())), max(1.0, float(x.max())))
+        shaped = filled.reshape(rows, columns, *x.shape[1:])
+        _show_rows(axes, shaped, [""] * rows, bounds=bounds)
+        axes.set_title(title)
+        _save(figure, path)

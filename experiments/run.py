@@ -1,0 +1,270 @@
+"""Train, score and picture a model: `python -m experiments.run --dataset mnist --K 10`.
+
+Orchestration only: the data come from `experiments.data`, training from `cpvae_jax.train`,
+scores from `experiments.evaluate`, pictures from `experiments.pictures`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, train
+from experiments import folder, provenance
+from experiments.data import Dataset, check, load
+from experiments.options import parse
+from experiments.progress import Interrupt, Log
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 2 for a mistake in the input."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    options = parse(arguments)
+    try:
+        return run(options, arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """The whole of a run, from the data to the pictures; 0, or 130 or 143 if interrupted."""
+    for name, least in (("seeds", 1), ("seed", 0), ("bound_samples", 1), ("log_likelihood", 0)):
+        checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
+    training = Training(**{f.name: getattr(options, f.name) for f in fields(Training)})
+    data = load_data(options)
+    config = model_config(options, data)
+    check(data, config.likelihood)
+    path = options.out or default_path(options)
+    run_folder = folder.open_run(path, settings(options, config, training), resume=options.resume)
+    print(f"{data.source}\nrun folder: {path}", flush=True)
+
+    state, params, stopped_by = train_in(run_folder, options, config, training, data)
+    if params is None:
+        print(
+            f"stopped by {stopped_by.signal.name} after epoch {int(state.epoch[0])} and saved; "
+            "the same command with --resume goes on from there.",
+            flush=True,
+        )
+        return stopped_by.exit_code
+    history = run_folder.history()
+    print(outcome(state, training, options.seed, history), flush=True)
+    score(run_folder, options, arguments, data, state, params, training, history)
+    draw(run_folder, options, data, params, history)
+    print(f"scores, pictures and the model are in {path}", flush=True)
+    return 0
+
+
+def load_data(options: argparse.Namespace) -> Dataset:
+    """The data set that the flags name; those of the synthetic mixture go along if given."""
+    mixture = {
+        name: getattr(options, name)
+        for name in ("means", "stds", "weights", "num")
+        if getattr(options, name) is not None
+    }
+    return load(
+        options.dataset,
+        data_dir=options.data_dir,
+        manual_dir=options.manual_dir,
+        cache_dir=options.cache_dir,
+        **mixture,
+    )
+
+
+def model_config(options: argparse.Namespace, data: Dataset) -> Config:
+    """The model that the flags and the data's shape describe."""
+    return Config(
+        shape=data.shape,
+        K=options.K,
+        latent=options.latent,
+        hidden=options.hidden,
+        likelihood=data.likelihood if options.likelihood == "auto" else options.likelihood,
+        scale=options.scale,
+        binarise=options.binarise,
+    )
+
+
+def default_path(options: argparse.Namespace) -> Path:
+    """runs/mnist-K10-seed0, or runs/mnist-K10-seeds0-7."""
+    last = f"s{options.seed}-{options.seed + options.seeds - 1}" if options.seeds > 1 else None
+    name = f"{Path(options.dataset).stem}-K{options.K}-seed{last or options.seed}"
+    return Path("runs") / name
+
+
+def settings(options: argparse.Namespace, config: Config, training: Training) -> dict[str, Any]:
+    """All that decides the numbers of a run; it goes on only with the same.
+
+    The most epochs are left out, so that a finished run can be given more of them.
+    """
+    limits = {"epochs"}
+    mixture = {name: getattr(options, name) for name in ("means", "stds", "weights", "num")}
+    return {
+        "dataset": str(options.dataset),
+        **{name: value for name, value in mixture.items() if value is not None},
+        "seed": options.seed,
+        "seeds": options.seeds,
+        "model": {**config.to_dict(), "shape": list(config.shape), "hidden": list(config.hidden)},
+        "training": {k: v for k, v in asdict(training).items() if k not in limits},
+    }
+
+
+def train_in(
+    run_folder: folder.RunFolder,
+    options: argparse.Namespace,
+    config: Config,
+    training: Training,
+    data: Dataset,
+) -> tuple[train.TrainState, Params | None, Interrupt]:
+    """Train in a run folder, from its last checkpoint if it has one.
+
+    Returns the state, the best parameters (None if a signal stopped the training before its
+    end), and what was heard of signals.
+    """
+    flat_train = checks.data(config, data.train, "train")
+    flat_valid = checks.data(config, data.valid, "valid")
+    program = train.program(config, training, data.train)
+    state = program.init(jnp.stack([jax.random.key(s) for s in seeds(options)]))
+    with (
+        Interrupt() as interrupt,
+        checkpoint.manager(run_folder.path / checkpoint.FOLDER, create=True) as steps,
+    ):
+        saved = steps.latest_step()
+        if saved is not None:
+            state = checkpoint.read_state(steps, saved, state)
+        run_folder.rewind(saved or 0)
+        log = Log(
+            run_folder, training.epochs, saved or 0, quiet=options.quiet, board=options.tensorboard
+        )
+        last_save = time.monotonic()
+        for state, metrics in train.epochs(  # noqa: B020 - the old state is used up
+            program, state, flat_train, flat_valid, training
+        ):
+            log.epoch(metrics)
+            if interrupt.signal is not None:
+                break
+            if time.monotonic() - last_save >= options.checkpoint_every:
+                checkpoint.write(steps, int(state.epoch[0]), train.best_params(state), state)
+                last_save = time.monotonic()
+        log.close()
+        epoch = int(state.epoch[0])
+        if not train.finished(state, training):
+            checkpoint.write(steps, epoch, train.best_params(state), state)
+            return state, None, interrupt
+        params = train.finish(state, flat_train)
+        checkpoint.write(steps, epoch, params, state)
+    return state, params, interrupt
+
+
+def seeds(options: argparse.Namespace) -> list[int]:
+    """The seeds of a run, in order."""
+    return [options.seed + i for i in range(options.seeds)]
+
+
+def outcome(
+    state: train.TrainState, training: Training, seed: int, history: Sequence[dict[str, Any]]
+) -> str:
+    """A sentence on how training ended."""
+    best = train.best_seed(state)
+    kept = f"; kept seed {seed + best} of {len(state.epoch)}" if len(state.epoch) > 1 else ""
+    epoch = int(state.epoch[0])
+    why = "early stopping" if bool(state.stopped.all()) else f"the most epochs, {training.epochs}"
+    minutes = sum(line["seconds"] for line in history) / 60
+    return (
+        f"trained {epoch} epochs in {minutes:.1f} minutes, ended by {why}; best validation bound "
+        f"{float(state.best_bound[best]):.2f} nats at epoch {int(state.best_epoch[best])}{kept}"
+    )
+
+
+def score(
+    run_folder: folder.RunFolder,
+    options: argparse.Namespace,
+    arguments: Sequence[str],
+    data: Dataset,
+    state: train.TrainState,
+    params: Params,
+    training: Training,
+    history: Sequence[dict[str, Any]],
+) -> None:
+    """Score every seed on the test split, write metrics.json, and print the kept seed's scores."""
+    from experiments.evaluate import evaluate, summary
+
+    best = train.best_seed(state)
+    per_seed = []
+    began = time.monotonic()
+    for index, seed in enumerate(seeds(options)):
+        chosen = params if index == best else train.finish(state, data.train, index)
+        per_seed.append(
+            {
+                "seed": seed,
+                "valid_bound": float(state.best_bound[index]),
+                "best_epoch": int(state.best_epoch[index]),
+                **evaluate(
+                    chosen,
+                    jax.random.fold_in(jax.random.key(seed), 1),
+                    data,
+                    temperature=training.temperature_end,
+                    bound_samples=options.bound_samples,
+                    likelihood_samples=options.log_likelihood,
+                    progress=None if options.quiet else _tell,
+                ),
+            }
+        )
+    run_folder.write_json(
+        folder.SCORES,
+        {
+            "command": provenance.command(arguments),
+            **provenance.describe(),
+            "source": data.source,
+            "examples": {p: len(getattr(data, p)) for p in ("train", "valid", "test")},
+            "config": settings(options, params.config, training),
+            "epochs": int(state.epoch[0]),
+            "stopped_early": bool(state.stopped.all()),
+            "seconds_training": sum(line["seconds"] for line in history),
+            "seconds_scoring": time.monotonic() - began,
+            "kept_seed": seeds(options)[best],
+            "seeds": per_seed,
+        },
+    )
+    print(summary(per_seed[best]), flush=True)
+
+
+def _tell(done: int, total: int) -> None:
+    print(f"\rlog-likelihood: {done} of {total} examples", end="", file=sys.stderr, flush=True)
+    if done == total:
+        print(file=sys.stderr)
+
+
+def draw(
+    run_folder: folder.RunFolder,
+    options: argparse.Namespace,
+    data: Dataset,
+    params: Params,
+    history: Sequence[dict[str, Any]],
+) -> None:
+    """Draw the run's pictures."""
+    from experiments import evaluate, pictures
+
+    key = jax.random.fold_in(jax.random.key(options.seed), 2)
+    with run_folder.writing():
+        pictures.samples_by_category(run_folder.picture("samples"), params, key, data.test)
+        pictures.reconstructions(run_folder.picture("reconstructions"), params, data.test)
+        pictures.curves(run_folder.picture("curves"), history)
+        pictures.aggregate(run_folder.picture("aggregate"), params)
+        if data.shape == (1,):
+            pictures.densities(
+                run_folder.picture("densities"),
+                evaluate.densities(params, key, data),
+                evaluate.density_distances(params, key, data),
+            )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

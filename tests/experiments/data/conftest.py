@@ -1,0 +1,57 @@
+"""The real data, where they lie beside the checkout, read once for all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.data import Dataset, load
+
+SHARED = Path(__file__).parents[4] / "shared"
+
+
+def _existing(folder: Path, what: str) -> Path:
+    if not folder.is_dir():
+        pytest.skip(f"THE REAL DATA ARE NOT TESTED: there is no {what} in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Path:
+    return _existing(SHARED / "tensorflow_datasets", "prepared TFDS folder")
+
+
+@pytest.fixture(scope="session")
+def originals() -> Path:
+    return _existing(SHARED / "downloads" / "manual", "folder of MNIST's original files")
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def mnist(prepared: Path, cache_dir: Path) -> Dataset:
+    return load("mnist", data_dir=prepared, cache_dir=cache_dir)
+
+
+@pytest.fixture(scope="session")
+def omniglot(prepared: Path, cache_dir: Path) -> Dataset:
+    return load("omniglot", data_dir=prepared, cache_dir=cache_dir)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No host can be reached."""
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+
+
+@pytest.fixture
+def rows():
+    """A function from `[N, ...]` uint8 to `[N]` opaque values that compare as whole examples."""
+    return lambda x: np.ascontiguousarray(x.reshape(len(x), -1)).view(f"S{x[0].size}").ravel()
