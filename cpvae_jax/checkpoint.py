@@ -7,7 +7,6 @@ A folder holds numbered steps, each with `params` and `config` and, in a trainin
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +104,7 @@ def load(folder: str | Path) -> Params:
         try:
             stored = steps.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
             config = Config.from_dict(stored["config"])
-            template = jax.eval_shape(partial(models.of(config).init, config=config), _key())
+            template = jax.eval_shape(lambda key: models.of(config).init(key, config, None), _key())
             arrays = jax.tree.map(ocp.utils.to_shape_dtype_struct, _arrays(template))
             restored = steps.restore(
                 step, args=ocp.args.Composite(params=ocp.args.StandardRestore(arrays))

@@ -68,7 +68,7 @@ def aggregated_posterior(params: Params, key: jax.Array, data: jax.typing.ArrayL
     """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]."""
     flat = checks.data(params.config, data, "data")
     probs = in_batches(partial(_probs_of_draw, params), key, flat, BATCH)
-    return np.mean(probs, axis=0, dtype=np.float64).astype(np.float32)
+    return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
 
 
 @jax.jit

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -190,7 +190,7 @@ def _train_epoch(
         "beta": training.beta_at(done.astype(jnp.float32)),
         "temperature": training.temperature_at(done.astype(jnp.float32)),
     }
-    return state.replace(params=params, opt_state=opt_state, epoch=done), metrics
+    return replace(state, params=params, opt_state=opt_state, epoch=done), metrics
 
 
 def _validate(
@@ -231,8 +231,9 @@ def _epoch(
     better = (bound > state.best_bound) & ~state.stopped & finite
     warm = state.epoch <= training.warmup
     wait = jnp.where(better | warm, 0, state.wait + 1)
-    candidate = state.params.replace(aggregate=aggregate)
-    state = state.replace(
+    candidate = replace(state.params, aggregate=aggregate)
+    state = replace(
+        state,
         best=jax.tree.map(partial(jnp.where, better), candidate, state.best),
         best_bound=jnp.where(better, bound, state.best_bound),
         best_epoch=jnp.where(better, state.epoch, state.best_epoch),
@@ -244,7 +245,9 @@ def _epoch(
     return state, metrics
 
 
-def program(config: Config, training: Training, data: np.ndarray | None = None) -> Program:
+def program(
+    config: Config, training: Training, data: np.ndarray | jax.Array | None = None
+) -> Program:
     """The training program of a configuration; `data` only sets the scale of real-valued data.
 
     Several seeds run side by side by vmap; one runs without, and gets the same numbers.
@@ -357,4 +360,4 @@ def finish(state: TrainState, train: jax.Array, seed: int | None = None) -> Para
     index = best_seed(state) if seed is None else seed
     params = best_params(state, index)
     aggregate = estimate.aggregated_posterior(params, _streams(state.key[index]).valid, train)
-    return params.replace(aggregate=jnp.asarray(aggregate))
+    return replace(params, aggregate=jnp.asarray(aggregate))

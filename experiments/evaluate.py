@@ -63,11 +63,11 @@ def densities(params: Params, key: jax.Array, data: Dataset) -> dict[str, np.nda
     `truth` is the test set; `aggregate` and `uniform` are the model's, by the weights of its
     categories.
     """
-    draws = {
-        weights: cpvae_jax.sample(params, key, num=DENSITY_SAMPLES, weights=weights, draw=True)
-        for weights in ("aggregate", "uniform")
-    }
-    return {name: np.ravel(x) for name, x in {"truth": data.test, **draws}.items()}
+    draws = {"truth": data.test.ravel()}
+    for weights in ("aggregate", "uniform"):
+        x = cpvae_jax.sample(params, key, num=DENSITY_SAMPLES, weights=weights, draw=True)
+        draws[weights] = np.asarray(x).ravel()
+    return draws
 
 
 def density_distances(params: Params, key: jax.Array, data: Dataset) -> dict[str, float]:

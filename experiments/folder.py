@@ -16,7 +16,8 @@ from typing import Any
 
 from cpvae_jax.errors import UserError
 
-CONFIG, LOG, SCORES, PICTURES = "config.json", "metrics.jsonl", "metrics.json", "pictures"
+CONFIG, SESSIONS, LOG, SCORES = "config.json", "sessions.jsonl", "metrics.jsonl", "metrics.json"
+PICTURES = "pictures"
 
 
 class RunFolder:
@@ -25,24 +26,23 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def log(self, metrics: dict[str, Any]) -> None:
-        """Append a line to the log of epochs."""
-        with self.writing(), (self.path / LOG).open("a") as file:
-            file.write(json.dumps(metrics) + "\n")
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        """Append a line to one of the logs."""
+        with self.writing(), (self.path / name).open("a") as file:
+            file.write(json.dumps(line) + "\n")
 
-    def history(self) -> list[dict[str, Any]]:
-        """The lines of the log; one that a crash cut short is left out."""
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a log; one that a crash cut short is left out."""
         try:
-            text = (self.path / LOG).read_text()
+            text = (self.path / name).read_text()
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in text.split("\n")[:-1]]
 
-    def rewind(self, epoch: int) -> list[dict[str, Any]]:
-        """Drop what the log holds beyond an epoch, and return the rest."""
-        kept = [line for line in self.history() if line["epoch"] <= epoch]
+    def rewind(self, epoch: int) -> None:
+        """Drop what the log of epochs holds beyond one that training goes on from."""
+        kept = [line for line in self.lines(LOG) if line["epoch"] <= epoch]
         self._replace(LOG, "".join(json.dumps(line) + "\n" for line in kept))
-        return kept
 
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file, whole or not at all."""

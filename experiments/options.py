@@ -72,7 +72,7 @@ def _model(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--scale",
         type=float,
-        help="standard deviation of a Gaussian likelihood, in the data's unit; learned if not given",
+        help="Gaussian: standard deviation in the data's unit; learned if not given",
     )
     group.add_argument(
         "--binarise",

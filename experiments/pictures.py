@@ -1,4 +1,4 @@
-"""The pictures of a run. Images are shown as images, one number as a histogram, vectors as curves."""
+"""The pictures of a run: images as images, one number as a histogram, vectors as curves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = 25
 """Categories shown at most: those of the largest weight."""
 COLUMNS = 12
 """Samples of a category, or examples, shown side by side."""
-STYLE = {
+STYLE: Any = {
     "figure.dpi": 120,
     "font.size": 9,
     "axes.spines.top": False,

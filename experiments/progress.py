@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from cpvae_jax import UserError
-from experiments.folder import RunFolder
+from experiments.folder import LOG, RunFolder
 
 
 class Log:
@@ -36,7 +36,7 @@ class Log:
         for name, values in metrics.items():
             if name != "epoch":
                 line[name] = values.tolist() if len(values) > 1 else values[0].item()
-        self._folder.log(line)
+        self._folder.append(LOG, line)
         self._show(metrics)
         if self._board is not None:
             for name, values in metrics.items():
@@ -100,3 +100,8 @@ class Interrupt:
     def exit_code(self) -> int:
         """As shells count a program that a signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.signal if self.signal is not None else 0
+
+    @property
+    def name(self) -> str:
+        """SIGINT or SIGTERM; empty if none has come."""
+        return self.signal.name if self.signal is not None else ""

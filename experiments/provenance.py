@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 PACKAGES = ("cpvae-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def command(arguments: Sequence[str]) -> str:
+def _command(arguments: Sequence[str]) -> str:
     """The command line as it would be typed, folders of this machine left out."""
     kept = []
     skip = False
@@ -28,12 +29,13 @@ def command(arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "experiments.run", *kept])
 
 
-def describe() -> dict[str, Any]:
-    """Commit, device and versions; no name of the machine, no path."""
+def describe(arguments: Sequence[str]) -> dict[str, Any]:
+    """Command, commit, device and versions; no name of the machine, no path."""
     import jax
 
     devices = jax.devices()
     return {
+        "command": _command(arguments),
         "commit": _commit(),
         "device": f"{len(devices)} x {devices[0].device_kind}, {_cpus()} processor cores",
         "python": platform.python_version(),
@@ -42,8 +44,6 @@ def describe() -> dict[str, Any]:
 
 
 def _cpus() -> int:
-    import os
-
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

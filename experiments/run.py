@@ -47,17 +47,18 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     run_folder = folder.open_run(path, settings(options, config, training), resume=options.resume)
     print(f"{data.source}\nrun folder: {path}", flush=True)
 
+    run_folder.append(folder.SESSIONS, provenance.describe(arguments))
     state, params, stopped_by = train_in(run_folder, options, config, training, data)
     if params is None:
         print(
-            f"stopped by {stopped_by.signal.name} after epoch {int(state.epoch[0])} and saved; "
+            f"stopped by {stopped_by.name} after epoch {int(state.epoch[0])} and saved; "
             "the same command with --resume goes on from there.",
             flush=True,
         )
         return stopped_by.exit_code
-    history = run_folder.history()
+    history = run_folder.lines(folder.LOG)
     print(outcome(state, training, options.seed, history), flush=True)
-    score(run_folder, options, arguments, data, state, params, training, history)
+    score(run_folder, options, data, state, params, training, history)
     draw(run_folder, options, data, params, history)
     print(f"scores, pictures and the model are in {path}", flush=True)
     return 0
@@ -186,7 +187,6 @@ def outcome(
 def score(
     run_folder: folder.RunFolder,
     options: argparse.Namespace,
-    arguments: Sequence[str],
     data: Dataset,
     state: train.TrainState,
     params: Params,
@@ -200,7 +200,7 @@ def score(
     per_seed = []
     began = time.monotonic()
     for index, seed in enumerate(seeds(options)):
-        chosen = params if index == best else train.finish(state, data.train, index)
+        chosen = params if index == best else train.finish(state, jnp.asarray(data.train), index)
         per_seed.append(
             {
                 "seed": seed,
@@ -220,8 +220,7 @@ def score(
     run_folder.write_json(
         folder.SCORES,
         {
-            "command": provenance.command(arguments),
-            **provenance.describe(),
+            "sessions": run_folder.lines(folder.SESSIONS),
             "source": data.source,
             "examples": {p: len(getattr(data, p)) for p in ("train", "valid", "test")},
             "config": settings(options, params.config, training),
