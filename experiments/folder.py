@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +56,9 @@ class RunFolder:
             (self.path / PICTURES).mkdir(exist_ok=True)
         return self.path / PICTURES / f"{name}.png"
 
-    def writing(self) -> _writing:
+    def writing(self) -> AbstractContextManager[None]:
         """A context in which a refusal to write becomes a sentence about this folder."""
-        return _writing(self.path)
+        return writing(self.path)
 
     def _replace(self, name: str, text: str) -> None:
         partial = self.path / f".{name}.partial"
@@ -65,20 +67,16 @@ class RunFolder:
             os.replace(partial, self.path / name)
 
 
-class _writing:  # noqa: N801 - reads as a word in `with _writing(path):`
-    """Turns an operating system's refusal into a sentence about the folder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise UserError(
-                f"{self.path} cannot be written ({error.strerror}); choose another folder with "
-                "--out, or mend its permissions or the space on its disk."
-            ) from error
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an operating system's refusal to write into a sentence about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); choose another place with --out, or "
+            "mend its permissions or the space on its disk."
+        ) from error
 
 
 def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder:
@@ -108,7 +106,7 @@ def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder
     elif resume:
         raise UserError(f"{path} holds no run to resume; leave out --resume to begin one.")
     else:
-        with _writing(path):
+        with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         folder.write_json(CONFIG, settings)
     return folder

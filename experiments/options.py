@@ -83,49 +83,30 @@ def _model(group: argparse._ArgumentGroup) -> None:
 
 
 def _training(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--learning-rate", type=float, default=Training.learning_rate, help="Adam's step size"
+    """Flags not given are left out of the result: a data set may bring its own defaults."""
+
+    def add(name: str, text: str) -> None:
+        default = getattr(Training, name)
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=type(default),
+            default=argparse.SUPPRESS,
+            help=f"{text} (default: {default})",
+        )
+
+    add("learning_rate", "Adam's step size; 0.002 for digits")
+    add("batch_size", "examples a step")
+    add("warmup", "epochs until the divergences have their full weight")
+    add("epochs", "the most epochs")
+    add("patience", "epochs without a better validation bound, after the warm-up, that end it")
+    add(
+        "estimator",
+        "how the category is drawn: relaxed (Gumbel-Softmax, the paper's), straight-through, or "
+        "exact (the sum over all categories; K decoder passes)",
     )
-    group.add_argument(
-        "--batch-size", type=int, default=Training.batch_size, help="examples a step"
-    )
-    group.add_argument(
-        "--warmup",
-        type=int,
-        default=Training.warmup,
-        help="epochs until the divergences have their full weight",
-    )
-    group.add_argument("--epochs", type=int, default=Training.epochs, help="the most epochs")
-    group.add_argument(
-        "--patience",
-        type=int,
-        default=Training.patience,
-        help="epochs without a better validation bound, after the warm-up, that end training",
-    )
-    group.add_argument(
-        "--estimator",
-        default=Training.estimator,
-        help="how the category is drawn in training: relaxed (Gumbel-Softmax, the paper's), "
-        "straight-through, or exact (the sum over all categories; K decoder passes)",
-    )
-    group.add_argument(
-        "--temperature",
-        type=float,
-        default=Training.temperature,
-        help="Gumbel-Softmax temperature at the start",
-    )
-    group.add_argument(
-        "--temperature-end",
-        type=float,
-        default=Training.temperature_end,
-        help="Gumbel-Softmax temperature at the end of its schedule",
-    )
-    group.add_argument(
-        "--temperature-epochs",
-        type=int,
-        default=Training.temperature_epochs,
-        help="epochs over which the temperature falls, exponentially",
-    )
+    add("temperature", "Gumbel-Softmax temperature at the start")
+    add("temperature_end", "Gumbel-Softmax temperature at the end of its schedule")
+    add("temperature_epochs", "epochs over which the temperature falls, exponentially")
 
 
 def _output(group: argparse._ArgumentGroup) -> None:

@@ -39,8 +39,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """The whole of a run, from the data to the pictures; 0, or 130 or 143 if interrupted."""
     for name, least in (("seeds", 1), ("seed", 0), ("bound_samples", 1), ("log_likelihood", 0)):
         checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
-    training = Training(**{f.name: getattr(options, f.name) for f in fields(Training)})
     data = load_data(options)
+    given = {f.name: getattr(options, f.name) for f in fields(Training) if f.name in options}
+    training = Training(**{**data.training, **given})
     config = model_config(options, data)
     check(data, config.likelihood)
     path = options.out or default_path(options)

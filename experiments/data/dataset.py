@@ -1,7 +1,7 @@
 """What every data source hands over: one record, one way to split it, one check."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ class Dataset:
       likelihood: "bernoulli" or "gaussian", whichever suits the values.
       source: one sentence: where the data come from and how they were split.
       class_names: the name of each label, or None.
+      training: settings that suit it where the paper's do not, by the names of
+        `cpvae_jax.Training`; a flag of the command goes before them.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Dataset:
     likelihood: str
     source: str
     class_names: tuple[str, ...] | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:

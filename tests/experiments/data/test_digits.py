@@ -5,10 +5,11 @@ from experiments.data import check, load
 
 def test_digits(rows):
     data = load("digits")
-    check(data, "bernoulli")
+    for likelihood in ("gaussian", "bernoulli"):
+        check(data, likelihood)
     assert [len(x) for x in (data.train, data.valid, data.test)] == [1297, 250, 250]
     assert data.shape == (8, 8)
-    assert (data.train.dtype, data.train.min(), data.train.max()) == (np.uint8, 0, 255)
+    assert (data.train.dtype, data.train.min(), data.train.max()) == (np.float32, 0, 1)
     every = np.concatenate([rows(x) for x in (data.train, data.valid, data.test)])
     assert len(np.unique(every)) == 1797
     labels = np.concatenate([data.train_labels, data.valid_labels, data.test_labels])
