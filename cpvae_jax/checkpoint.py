@@ -35,7 +35,11 @@ def manager(folder: str | Path, *, create: bool) -> Any:
 
 
 def write(manager: Any, step: int, params: Params, state: Tree | None = None) -> None:
-    """Save a step in the background: `params` for use, `state` to go on training from."""
+    """Save a step: `params` for use, `state` to go on training from.
+
+    Waits until it is written: the next epoch reuses the memory of the state, and a disk that
+    is full is heard of at once. A step that exists is left as it is.
+    """
     import orbax.checkpoint as ocp
 
     items = {
@@ -44,7 +48,9 @@ def write(manager: Any, step: int, params: Params, state: Tree | None = None) ->
     }
     if state is not None:
         items["state"] = ocp.args.StandardSave(state)
-    manager.save(step, args=ocp.args.Composite(**items))
+    if step not in manager.all_steps():
+        manager.save(step, args=ocp.args.Composite(**items))
+        manager.wait_until_finished()
 
 
 def read_state(manager: Any, step: int, template: Tree) -> Tree:

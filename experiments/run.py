@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, train
 from experiments import folder, provenance
@@ -156,13 +157,23 @@ def train_in(
                 checkpoint.write(steps, int(state.epoch[0]), train.best_params(state), state)
                 last_save = time.monotonic()
         log.close()
-        epoch = int(state.epoch[0])
-        if not train.finished(state, training):
-            checkpoint.write(steps, epoch, train.best_params(state), state)
-            return state, None, interrupt
-        params = train.finish(state, flat_train)
-        checkpoint.write(steps, epoch, params, state)
+        ended = train.finished(state, training)
+        params = train.finish(state, flat_train) if ended else None
+        checkpoint.write(steps, int(state.epoch[0]), params or train.best_params(state), state)
+    diverged(run_folder, state)
     return state, params, interrupt
+
+
+def diverged(run_folder: folder.RunFolder, state: train.TrainState) -> None:
+    """Raise `UserError` if the numbers of the last epoch were no longer finite for any seed."""
+    last = run_folder.lines(folder.LOG)[-1]
+    bad = [name for name, value in last.items() if not np.all(np.isfinite(value))]
+    if bad and not np.any(np.isfinite(last["train_bound"])):
+        raise UserError(
+            f"training diverged in epoch {last['epoch']} ({', '.join(bad)} not finite); try a "
+            "smaller --learning-rate, or look for outliers in the data. The best parameters, of "
+            f"epoch {int(state.best_epoch[train.best_seed(state)])}, are kept in {run_folder.path}."
+        )
 
 
 def seeds(options: argparse.Namespace) -> list[int]:
