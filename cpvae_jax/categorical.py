@@ -78,7 +78,9 @@ def sample_many(key: jax.Array, logits: jax.Array, num: int) -> tuple[jax.Array,
     ((2, 3), -1.3863)
     """
     grid = 2.0**23
-    cdf = jnp.floor(jnp.cumsum(jax.nn.softmax(logits), axis=-1) * grid) / grid
+    cumulative = jnp.cumsum(jax.nn.softmax(logits), axis=-1)
+    # XLA sums in blocks, whose rounding may let the sum fall a little: hold it.
+    cdf = jnp.floor(jax.lax.cummax(cumulative, axis=logits.ndim - 1) * grid) / grid
     cdf = jnp.minimum(cdf, 1.0).at[:, -1].set(1.0)
     probs = jnp.diff(cdf, axis=-1, prepend=0.0)
     uniform = jax.random.uniform(key, (logits.shape[0], num))

@@ -47,12 +47,18 @@ def values(config: Config, array: np.ndarray, name: str) -> None:
             f"{name} holds {int((~np.isfinite(array)).sum())} numbers that are NaN or infinite; "
             "remove those examples or fill the gaps."
         )
-    top = 255 if array.dtype.kind in "ui" else 1
-    if config.likelihood == "bernoulli" and (low < 0 or high > top):
+    if config.likelihood != "bernoulli":
+        return
+    if low < 0 or high > (255 if array.dtype.kind in "ui" else 1):
         raise UserError(
             f"{name} ranges from {low:g} to {high:g}, but a Bernoulli likelihood takes grey levels "
             "from 0 to 255 as whole numbers or from 0 to 1 as floats; rescale the data or choose "
             "the likelihood 'gaussian'."
+        )
+    if array.dtype.kind in "ui" and high == 1:
+        raise UserError(
+            f"{name} holds whole numbers 0 and 1, but whole numbers are grey levels from 0 to 255; "
+            "give black and white as floats or booleans."
         )
 
 

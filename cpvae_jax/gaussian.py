@@ -61,8 +61,9 @@ def kl_to_each(
 
     Arguments of x are [B, D], those of the categories [K, D]; the result is [B, K]. The
     squares are multiplied out, so that the work is three products of [B, D] by [D, K] and
-    no [B, K, D] array exists. Multiplying out costs digits where mean_x is far larger than
-    mean_x + mean_c − mean_p; the tests hold it to 1e-5 of the float64 value.
+    no [B, K, D] array exists. In float32 that is right to 1e-5 of the KL, plus 5e-7 of the
+    squares multiplied out: what is lost where mean_x and mean_c − mean_p are large and
+    cancel, 1e-3 nats where each is ten prior standard deviations in 40 dimensions.
     """
     precision = jnp.exp(-log_var_p)
     offset = mean_c - mean_p

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,9 +17,24 @@ DENSITY_SAMPLES = 50_000
 """Draws from model and truth that are compared on the synthetic data, as the paper's figure 3."""
 
 
+class Keys(NamedTuple):
+    """The keys of a seed's scores, by purpose: a picture of a score draws what the score drew."""
+
+    bound: jax.Array
+    relaxed: jax.Array
+    decomposition: jax.Array
+    likelihood: jax.Array
+    density: jax.Array
+
+    @classmethod
+    def of(cls, seed: int) -> Keys:
+        """Keys that training with the same seed does not use."""
+        return cls(*jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(cls._fields)))
+
+
 def evaluate(
     params: Params,
-    key: jax.Array,
+    seed: int,
     data: Dataset,
     *,
     temperature: float,
@@ -32,28 +47,28 @@ def evaluate(
     `test_bound` is the true bound. `relaxed_figure`, which is no bound, stands beside it for
     comparison with work that reports it. Labels serve the clustering scores alone.
     """
-    key_true, key_relaxed, key_decomposition, key_likelihood, key_density = jax.random.split(key, 5)
-    true = cpvae_jax.bound_terms(params, key_true, data.test, samples=bound_samples)
+    keys = Keys.of(seed)
+    true = cpvae_jax.bound_terms(params, keys.bound, data.test, samples=bound_samples)
     relaxed = cpvae_jax.bound_terms(
-        params, key_relaxed, data.test, estimator="relaxed", temperature=temperature
+        params, keys.relaxed, data.test, estimator="relaxed", temperature=temperature
     )
     result: dict[str, Any] = {
         "test_bound": _mean(true.pop("bound")),
         "test_terms": {name: _mean(values) for name, values in true.items()},
         "relaxed_figure": {**_mean(relaxed["bound"]), "temperature": temperature},
-        "decomposition": cpvae_jax.decomposition(params, key_decomposition, data.test),
+        "decomposition": cpvae_jax.decomposition(params, keys.decomposition, data.test),
         "categories": _use(params.aggregate),
     }
     if likelihood_samples:
         values = cpvae_jax.log_likelihood(
-            params, key_likelihood, data.test, samples=likelihood_samples, progress=progress
+            params, keys.likelihood, data.test, samples=likelihood_samples, progress=progress
         )
         result["log_likelihood"] = {**_mean(values), "samples": likelihood_samples}
     if data.test_labels is not None:
         categories = np.argmax(cpvae_jax.predict(params, data.test), axis=1)
         result["clustering"] = scores.clustering(categories, data.test_labels)
     if data.shape == (1,):
-        result["wasserstein"] = density_distances(params, key_density, data)
+        result["wasserstein"] = density_distances(params, keys.density, data)
     return result
 
 

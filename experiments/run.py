@@ -61,7 +61,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     history = run_folder.lines(folder.LOG)
     print(outcome(state, training, options.seed, history), flush=True)
     score(run_folder, options, data, state, params, training, history)
-    draw(run_folder, options, data, params, history)
+    draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
     print(f"scores, pictures and the model are in {path}", flush=True)
     return 0
 
@@ -220,7 +220,7 @@ def score(
                 "best_epoch": int(state.best_epoch[index]),
                 **evaluate(
                     chosen,
-                    jax.random.fold_in(jax.random.key(seed), 1),
+                    seed,
                     data,
                     temperature=training.temperature_end,
                     bound_samples=options.bound_samples,
@@ -255,25 +255,26 @@ def _tell(done: int, total: int) -> None:
 
 def draw(
     run_folder: folder.RunFolder,
-    options: argparse.Namespace,
+    seed: int,
     data: Dataset,
     params: Params,
     history: Sequence[dict[str, Any]],
 ) -> None:
-    """Draw the run's pictures."""
+    """Draw the pictures of the kept seed."""
     from experiments import evaluate, pictures
 
-    key = jax.random.fold_in(jax.random.key(options.seed), 2)
+    key = jax.random.fold_in(jax.random.key(seed), 2)
     with run_folder.writing():
         pictures.samples_by_category(run_folder.picture("samples"), params, key, data.test)
         pictures.reconstructions(run_folder.picture("reconstructions"), params, data.test)
         pictures.curves(run_folder.picture("curves"), history)
         pictures.aggregate(run_folder.picture("aggregate"), params)
         if data.shape == (1,):
+            density_key = evaluate.Keys.of(seed).density
             pictures.densities(
                 run_folder.picture("densities"),
-                evaluate.densities(params, key, data),
-                evaluate.density_distances(params, key, data),
+                evaluate.densities(params, density_key, data),
+                evaluate.density_distances(params, density_key, data),
             )
 
 

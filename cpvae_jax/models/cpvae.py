@@ -146,7 +146,7 @@ def terms(
     - "straight-through": hard forward, relaxed backward; the value is that of "hard".
 
     With one category, Eq. (15): log p(x|z) − KL(q(z|x) || p(z)) with a learned p(z), all of
-    them agree.
+    them are the same but for the draw of z.
     """
     heads = infer(params, x)
     key_c, key_z = jax.random.split(key)

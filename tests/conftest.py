@@ -1,0 +1,225 @@
+"""Tiny models, and the same model once more in plain numpy, for the library to be held against."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import expit, logsumexp
+from scipy.stats import norm
+
+from cpvae_jax import Config, Params, Training, initialise, likelihoods, train
+
+# The programs are tiny and run once or twice: what the optimiser takes, it never gives back.
+jax.config.update("jax_disable_most_optimizations", True)
+
+TINY = Config(shape=(3,), K=2, latent=1, hidden=(8,), binarise="none")
+
+
+class Reference:
+    """A Bernoulli model in float64, category by category, from nothing but arrays and formulas.
+
+    With D = 1 the code z is summed over a grid. The integrands are smooth and vanish at its
+    ends, where sums on a grid are exact but for rounding.
+    """
+
+    grid, step = np.linspace(-20, 20, 8001, retstep=True)
+
+    def __init__(self, params: Params) -> None:
+        self.K = params.config.K
+        self.encoder, self.decoder, prior = jax.tree.map(
+            lambda a: np.asarray(a, np.float64), (params.encoder, params.decoder, params.prior)
+        )
+        self.prior_mean, self.prior_log_var = prior["mean"], limited(prior["log_var"])
+
+    def posterior(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """q(c|x) [B, K], and the mean and log-variance of q(z|x, c), [B, K, D]."""
+        h, heads = trunk(self.encoder["trunk"], x), self.encoder
+        logits = h @ heads["logits"]["kernel"] + heads["logits"]["bias"]
+        mean = (h @ heads["mean"]["kernel"] + heads["mean"]["bias"])[:, None]
+        log_var = limited(h @ heads["log_var"]["kernel"] + heads["log_var"]["bias"])[:, None]
+        return (
+            np.exp(logits - logsumexp(logits, axis=1, keepdims=True)),
+            mean + heads["mean"]["category"],
+            log_var + limited(heads["log_var"]["category"]),
+        )
+
+    def output(self, z: np.ndarray, k: int) -> np.ndarray:
+        """The decoder's logits of the pixels, [..., D] to [..., X]."""
+        h, output = trunk(self.decoder["trunk"], z, k), self.decoder["output"]
+        return h @ output["kernel"] + output["bias"]
+
+    def divergences(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """KL(c) [B], and the expectation over c of KL(z|c) [B], by closed forms."""
+        probs, mean, log_var = self.posterior(x)
+        kl_c = np.sum(probs * np.log(probs * self.K), axis=1)
+        variance, variance_p = np.exp(log_var), np.exp(self.prior_log_var)
+        squares = (mean - self.prior_mean) ** 2
+        kl = (variance + squares) / variance_p - 1 + self.prior_log_var - log_var
+        return kl_c, np.sum(probs * kl.sum(axis=2) / 2, axis=1)
+
+    def _given_z(self, x: np.ndarray) -> np.ndarray:
+        """log p(x|z, c) on the grid, [B, K, grid]."""
+        outputs = np.stack([self.output(self.grid[:, None], k) for k in range(self.K)])
+        return np.einsum("bx,kgx->bkg", x, outputs) - np.logaddexp(0, outputs).sum(axis=2)
+
+    def posterior_density(self, x: np.ndarray) -> np.ndarray:
+        """q(z|x, c) on the grid, [B, K, grid]."""
+        _, mean, log_var = self.posterior(x)
+        return norm.pdf(self.grid, mean, np.exp(log_var / 2))
+
+    def log_prior(self) -> np.ndarray:
+        """log p(z|c) on the grid, [K, grid]."""
+        return norm.logpdf(self.grid, self.prior_mean, np.exp(self.prior_log_var / 2))
+
+    def log_likelihood(self, x: np.ndarray) -> np.ndarray:
+        """log p(x) = log Σ_c ∫ p(x|z, c) p(z|c) / K dz, [B]."""
+        return logsumexp(self._given_z(x) + self.log_prior() + np.log(self.step / self.K), (1, 2))
+
+    def reconstruction(self, x: np.ndarray) -> np.ndarray:
+        """E_q(z, c|x) log p(x|z, c), [B]."""
+        each = np.sum(self._given_z(x) * self.posterior_density(x), axis=2) * self.step
+        return np.sum(self.posterior(x)[0] * each, axis=1)
+
+    def bound(self, x: np.ndarray) -> np.ndarray:
+        """The bound on log p(x) with every expectation integrated, [B]."""
+        return self.reconstruction(x) - sum(self.divergences(x))
+
+
+def limited(log_var: np.ndarray) -> np.ndarray:
+    return 10 * np.tanh(log_var / 10)
+
+
+def trunk(layers: Sequence[dict], x: np.ndarray, k: int | None = None) -> np.ndarray:
+    for layer in layers:
+        y = x @ layer["kernel"] + layer["bias"]
+        y = y if k is None or "category" not in layer else y + layer["category"][k]
+        value, gate = np.split(y, 2, axis=-1)
+        x = value * expit(gate)
+    return x
+
+
+@pytest.fixture(scope="session")
+def reference() -> type[Reference]:
+    return Reference
+
+
+@pytest.fixture(scope="session")
+def shaken() -> Callable[..., Params]:
+    """A function that makes parameters at random: no zeros, no equal rows, and no compilation."""
+
+    def make(config: Config, *, seed: int = 0, data: np.ndarray | None = None) -> Params:
+        template = jax.eval_shape(partial(initialise, config=config), jax.random.key(0))
+        rng = np.random.default_rng(seed)
+        arrays = jax.tree.map(lambda a: jnp.asarray(rng.normal(0, 0.7, a.shape), a.dtype), template)
+        return arrays.replace(
+            likelihood=likelihoods.of(config).init(config, data),
+            aggregate=jnp.full(config.K, 1 / config.K),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def params(shaken: Callable[..., Params]) -> Params:
+    """A model of X = 3 pixels with K = 2 and D = 1: small enough to integrate."""
+    return shaken(TINY)
+
+
+@pytest.fixture(scope="session")
+def covering(params: Params) -> Params:
+    """The same with posteriors wider than the priors: importance weights have a variance then."""
+    encoder = jax.tree.map(lambda a: 0.3 * a, params.encoder)
+    encoder["log_var"]["bias"] += 1.0
+    prior = params.prior | {"log_var": 0.3 * params.prior["log_var"]}
+    return params.replace(encoder=encoder, prior=prior)
+
+
+@pytest.fixture(scope="session")
+def pixels() -> np.ndarray:
+    """All 8 images of 3 black and white pixels, [8, 3]."""
+    return np.array(list(np.ndindex(2, 2, 2)), np.float32)
+
+
+@pytest.fixture(scope="session")
+def assert_mean() -> Callable[..., None]:
+    """A function that holds the mean over axis 0 to a value within 6 standard errors.
+
+    `rounding` is what float32 adds, relative to the value and absolute.
+    """
+
+    def check(draws: np.ndarray, value: np.ndarray | float, rounding: float = 1e-5) -> None:
+        draws = np.asarray(draws, np.float64)
+        error = draws.std(axis=0, ddof=1) / len(draws) ** 0.5
+        allowed = 6 * error + rounding * (1 + np.abs(value))
+        off = np.abs(draws.mean(axis=0) - value)
+        assert np.all(off <= allowed), (off / allowed, value)
+
+    return check
+
+
+copy = jax.jit(partial(jax.tree.map, jnp.copy))
+
+
+class Run:
+    """A training program of R seeds and its first epochs, of copies: it reuses its memory."""
+
+    config, epochs = TINY, 4
+    training = Training(
+        learning_rate=1e-2, batch_size=8, warmup=2, epochs=50, patience=2, temperature_epochs=2
+    )
+
+    def __init__(self, start: train.TrainState, data: jax.Array, valid: jax.Array) -> None:
+        self.program = train.program(self.config, self.training)
+        self.data, self.valid = data, valid
+        self.states, self.metrics = [start], []
+        for _ in range(self.epochs):
+            state, metrics = self.epoch(self.states[-1])
+            self.states.append(state)
+            self.metrics.append(metrics)
+        self.compilations = self.program.run._cache_size()
+
+    def epoch(
+        self, state: train.TrainState, data: jax.Array | None = None
+    ) -> tuple[train.TrainState, dict[str, jax.Array]]:
+        """The next state and metrics; the state given stays as it is."""
+        data = self.data if data is None else data
+        return self.program.run(copy(state), data, self.valid)
+
+
+@pytest.fixture(scope="session")
+def data(pixels: np.ndarray) -> jax.Array:
+    """20 examples to train on: two steps of 8, and 4 left over."""
+    return jnp.asarray(pixels[np.random.default_rng(0).integers(0, 8, 20)])
+
+
+@pytest.fixture(scope="session")
+def valid(pixels: np.ndarray) -> jax.Array:
+    """7 examples to validate on, in batches of 3."""
+    return jnp.asarray(pixels[np.random.default_rng(1).integers(0, 8, 7)])
+
+
+@pytest.fixture(scope="session")
+def runs(data: jax.Array, valid: jax.Array) -> dict[int, Run]:
+    """Runs by their number of seeds, 1 and 3; the one is the first of the three."""
+    start = train.program(TINY, Run.training).init(jax.random.split(jax.random.key(7), 3))
+    first = jax.jit(partial(jax.tree.map, lambda a: a[:1]))(start)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "VALIDATION_BATCH", 3)
+        return {R: Run(state, data, valid) for R, state in ((1, first), (3, start))}
+
+
+@pytest.fixture(scope="session")
+def assert_same_bits() -> Callable[..., None]:
+    """A function that holds two trees to be equal, keys too."""
+
+    def plain(a: jax.Array) -> jax.Array:
+        return jax.random.key_data(a) if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else a
+
+    def check(a: object, b: object) -> None:
+        assert jax.tree.structure(a) == jax.tree.structure(b)
+        jax.tree.map(lambda x, y: np.testing.assert_array_equal(plain(x), plain(y)), a, b)
+
+    return check
