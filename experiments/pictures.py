@@ -67,6 +67,23 @@ def _show_rows(
         spine.set_visible(False)
 
 
+def _show_values(axes: plt.Axes, rows: np.ndarray, labels: Sequence[str]) -> None:
+    """Vectors [rows, columns, X] with a label beside each row: a number as a point of its row, X of
+    them as a curve that is scaled to fit the row."""
+    low, high = rows.min(), rows.max()
+    for at, row in enumerate(rows):
+        if rows.shape[2] == 1:
+            axes.plot(row.ravel(), np.full(row.size, at), "|", color="tab:blue")
+        else:
+            curves = 0.4 - 0.8 * (row - low) / max(high - low, 1e-12)
+            axes.plot(at + curves.T, color="tab:blue", linewidth=0.7, alpha=0.6)
+    axes.set_yticks(np.arange(len(rows)), labels)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(
+        "mean of x" if rows.shape[2] == 1 else f"entry of x, values {low:.3g} to {high:.3g}"
+    )
+
+
 def _value_range(data: np.ndarray) -> tuple[float, float]:
     """What black and white stand for: the data's range, or 0..1 for grey levels."""
     return (0.0, 1.0) if data.dtype == np.uint8 else (float(data.min()), float(data.max()))
@@ -88,15 +105,8 @@ def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.nda
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(order)))
             _show_rows(axes, rows, labels, bounds=_value_range(data))
         else:
-            figure, axes = plt.subplots(figsize=(6.4, 4))
-            colours = plt.get_cmap("viridis")(np.linspace(0, 0.95, len(order)))
-            for row, label, colour in zip(rows, labels, colours, strict=True):
-                curves = row.reshape(COLUMNS, -1)
-                at = np.arange(curves.shape[1])
-                axes.plot(at, curves.T, "o-" if len(at) < 3 else "-", color=colour, alpha=0.4)
-                axes.plot([], [], color=colour, label=label)
-            axes.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
-            axes.set(xlabel="number of the entry", ylabel="mean of x")
+            figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.2 * len(order)))
+            _show_values(axes, rows.reshape(*rows.shape[:2], -1), labels)
         axes.set_title(title)
         _save(figure, path)
 
