@@ -10,7 +10,8 @@ def test_digits(rows):
     assert [len(x) for x in (data.train, data.valid, data.test)] == [1297, 250, 250]
     assert data.shape == (8, 8)
     assert (data.train.dtype, data.train.min(), data.train.max()) == (np.float32, 0, 1)
-    every = np.concatenate([rows(x) for x in (data.train, data.valid, data.test)])
+    parts = [(16 * x).astype(np.uint8) for x in (data.train, data.valid, data.test)]
+    every = np.concatenate([rows(x) for x in parts])
     assert len(np.unique(every)) == 1797
     labels = np.concatenate([data.train_labels, data.valid_labels, data.test_labels])
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
