@@ -68,7 +68,7 @@ def evaluate(
         categories = np.argmax(cpvae_jax.predict(params, data.test), axis=1)
         result["clustering"] = scores.clustering(categories, data.test_labels)
     if data.shape == (1,):
-        result["wasserstein"] = density_distances(params, keys.density, data)
+        result["wasserstein"] = density_distances(densities(params, keys.density, data), data.train)
     return result
 
 
@@ -85,17 +85,16 @@ def densities(params: Params, key: jax.Array, data: Dataset) -> dict[str, np.nda
     return draws
 
 
-def density_distances(params: Params, key: jax.Array, data: Dataset) -> dict[str, float]:
-    """1-Wasserstein distance of the model's draws to the test set, in the unit of x.
+def density_distances(draws: dict[str, np.ndarray], train: np.ndarray) -> dict[str, float]:
+    """1-Wasserstein distance of the model's `densities` to the test set, in the unit of x.
 
     `floor` is that of the training set to the test set: less cannot be expected.
     """
     from scipy.stats import wasserstein_distance
 
-    draws = densities(params, key, data)
-    truth = draws.pop("truth")
-    draws["floor"] = np.ravel(data.train)
-    return {name: float(wasserstein_distance(x, truth)) for name, x in draws.items()}
+    compared = {**draws, "floor": np.ravel(train)}
+    truth = compared.pop("truth")
+    return {name: float(wasserstein_distance(x, truth)) for name, x in compared.items()}
 
 
 def summary(result: dict[str, Any]) -> str:

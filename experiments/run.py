@@ -270,12 +270,9 @@ def draw(
         pictures.curves(run_folder.picture("curves"), history)
         pictures.aggregate(run_folder.picture("aggregate"), params)
         if data.shape == (1,):
-            density_key = evaluate.Keys.of(seed).density
-            pictures.densities(
-                run_folder.picture("densities"),
-                evaluate.densities(params, density_key, data),
-                evaluate.density_distances(params, density_key, data),
-            )
+            draws = evaluate.densities(params, evaluate.Keys.of(seed).density, data)
+            distances = evaluate.density_distances(draws, data.train)
+            pictures.densities(run_folder.picture("densities"), draws, distances)
 
 
 if __name__ == "__main__":
