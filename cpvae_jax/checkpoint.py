@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 
-from cpvae_jax import models
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
+from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Tree
 
 FOLDER = "checkpoints"
@@ -110,7 +110,7 @@ def load(folder: str | Path) -> Params:
         try:
             stored = steps.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
             config = Config.from_dict(stored["config"])
-            template = jax.eval_shape(lambda key: models.of(config).init(key, config, None), _key())
+            template = jax.eval_shape(lambda key: cpvae.init(key, config, None), _key())
             arrays = jax.tree.map(ocp.utils.to_shape_dtype_struct, _arrays(template))
             restored = steps.restore(
                 step, args=ocp.args.Composite(params=ocp.args.StandardRestore(arrays))

@@ -40,7 +40,7 @@ class Config:
     """How a Bernoulli likelihood turns grey levels into 0 and 1: drawn afresh at every use
     ("dynamic"), cut at one half ("threshold"), or not at all ("none")."""
     model: str = "cp"
-    """A name in `models.MODELS`."""
+    """A name in `priors.names()`: that of a prior, with "h" before it for two levels."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))

@@ -15,8 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import categorical, checks, gaussian, likelihoods, models
+from cpvae_jax import categorical, checks, gaussian, likelihoods
 from cpvae_jax.interface import bound
+from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Tree
 
 BATCH = 500
@@ -74,12 +75,12 @@ def aggregated_posterior(params: Params, key: jax.Array, data: jax.typing.ArrayL
 @jax.jit
 def _heads_of_draw(params: Params, key: jax.Array, data: jax.Array) -> Any:
     x = likelihoods.of(params.config).observe(params.config, key, data)
-    return models.of(params.config).infer(params, x)
+    return cpvae.infer(params, x)
 
 
 @jax.jit
 def _probs_of_draw(params: Params, key: jax.Array, data: jax.Array) -> jax.Array:
-    return jax.nn.softmax(_heads_of_draw(params, key, data).logits)
+    return jax.nn.softmax(cpvae.category_logits(params, _heads_of_draw(params, key, data)))
 
 
 def log_likelihood(
@@ -131,13 +132,13 @@ def log_likelihood(
 def _log_likelihood(
     params: Params, key: jax.Array, data: jax.Array, *, samples: int, chunk: int
 ) -> jax.Array:
-    config, model = params.config, models.of(params.config)
+    config = params.config
     key_x, key_weights = jax.random.split(key)
     x = likelihoods.of(config).observe(config, key_x, data)
-    heads = model.infer(params, x)
+    heads = cpvae.infer(params, x)
 
     def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
-        log_weights = model.log_weights(
+        log_weights = cpvae.log_weights(
             params, jax.random.fold_in(key_weights, number), x, heads, chunk
         )
         within = number * chunk + jnp.arange(chunk) < samples
@@ -154,7 +155,8 @@ def decomposition(
 ) -> dict[str, float]:
     """Eq. (13): E KL = I_q((z, c), x) + E_q(c) KL(q(z|c) || p(z|c)) − H(q(c)) + log K.
 
-    p(x) is the empirical distribution of the data given, N examples, so that the mutual
+    Of the code at the top, if there are two levels; where c is summed out, log K and all of c
+    are 0. p(x) is the empirical distribution of the data given, N examples, so that the mutual
     information is at most log N. The entropies of c are exact; what needs log q(z|c), the
     mixture of all N posteriors of category c, is averaged over `draws` of (x, c, z).
 
@@ -171,9 +173,9 @@ def decomposition(
 def _decomposition(
     params: Params, key: jax.Array, data: jax.Array, *, draws: int
 ) -> dict[str, jax.Array]:
-    model, K = models.of(params.config), params.config.K
     key_x, key_i, key_c, key_z = jax.random.split(key, 4)
     heads = _heads_of_draw(params, key_x, data)
+    K = heads.logits.shape[-1]
     log_probs = jax.nn.log_softmax(heads.logits)
     log_aggregate = jax.nn.logsumexp(log_probs, axis=0) - math.log(len(data))
     entropy_c = categorical.entropy(log_aggregate)
@@ -183,11 +185,11 @@ def _decomposition(
         """log q(z|x, c) − log q(z|c) and log q(z|c) − log p(z|c) at one draw of x, c, z."""
         i, key_c, key_z = at
         c = jax.random.categorical(key_c, heads.logits[i])
-        mean, log_var = model.conditional_posterior(heads, jnp.full(len(data), c))
+        mean, log_var = cpvae.conditional_posterior(heads, jnp.full(len(data), c))
         z = gaussian.sample(key_z, mean[i], log_var[i])
         of_each = gaussian.log_prob(z, mean, log_var)
         log_q = jax.nn.logsumexp(log_probs[:, c] + of_each) - log_aggregate[c] - math.log(len(data))
-        log_p = model.log_prior(params, z, c) + math.log(K)
+        log_p = cpvae.log_prior(params, z, cpvae.networks_see(params, c)) + math.log(K)
         return of_each[i] - log_q, log_q - log_p
 
     i = jax.random.randint(key_i, (draws,), 0, len(data))

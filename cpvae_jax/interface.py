@@ -12,9 +12,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import checks, likelihoods, models
+from cpvae_jax import checks, likelihoods, priors
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
+from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Posterior, Terms
 
 ESTIMATORS = ("exact", "hard", "relaxed", "straight-through")
@@ -35,11 +36,14 @@ def initialise(
     """
     if data is not None:
         data = checks.data(config, data, "data")
-    return models.of(config).init(key, config, data)
+    return cpvae.init(key, config, data)
 
 
 def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
     """q(c|x) as logits [B, K], and the mean and log-variance of q(z|x, c), [B, K, D], for all c.
+
+    Where c is summed out (`mg`, `vp`), q(z|x) is the same for all c, and the logits are those of
+    p(c|z) at its mean. Of two levels, z is the top code.
 
     Grey levels go in as they are, not as a draw of black and white, so that there is no chance
     in the answer.
@@ -53,14 +57,14 @@ def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
 
 @jax.jit
 def _encode(params: Params, data: jax.Array) -> Posterior:
-    model, likelihood = models.of(params.config), likelihoods.of(params.config)
-    heads = model.infer(params, likelihood.expect(params.config, data))
+    heads = cpvae.infer(params, likelihoods.of(params.config).expect(params.config, data))
 
     def of_category(k: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return model.conditional_posterior(heads, jnp.full(data.shape[0], k))
+        category = cpvae.networks_see(params, jnp.full(data.shape[0], k))
+        return cpvae.conditional_posterior(heads, category)
 
     mean, log_var = jax.vmap(of_category, out_axes=1)(jnp.arange(params.config.K))
-    return Posterior(heads.logits, mean, log_var)
+    return Posterior(cpvae.category_logits(params, heads), mean, log_var)
 
 
 def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
@@ -73,8 +77,14 @@ def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     return encode(params, x).probs
 
 
-def decode(params: Params, z: jax.typing.ArrayLike, category: jax.typing.ArrayLike) -> jax.Array:
+def decode(
+    params: Params, z: jax.typing.ArrayLike, category: jax.typing.ArrayLike | None = None
+) -> jax.Array:
     """The mean of p(x|z, c) for codes z [B, D] and a category for all or for each, [B, *shape].
+
+    A category is needed where the decoder sees one (`cp`, `full`, and their two-level models)
+    and has no effect elsewhere. Of two levels, z is the top code and the lower one is at its
+    mean given z.
 
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5, latent=3))
     >>> decode(params, jnp.zeros((2, 3)), category=4).shape
@@ -86,19 +96,31 @@ def decode(params: Params, z: jax.typing.ArrayLike, category: jax.typing.ArrayLi
         raise UserError(
             f"z has the shape {z.shape}; this model takes codes of shape (B, {config.latent})."
         )
-    return _decode(params, z, _categories(config.K, category, z.shape[0]))
+    if category is None:
+        if priors.of(config).inferred and config.K > 1:
+            raise UserError(
+                f"category is None, but the decoder of the model {config.model!r} needs one; give "
+                f"a whole number from 0 to {config.K - 1}, or one for each z."
+            )
+        return _decode(params, z, jnp.zeros(len(z), jnp.int32))
+    return _decode(params, z, _categories(config, category, z.shape[0]))
 
 
 @jax.jit
 def _decode(params: Params, z: jax.Array, category: jax.Array) -> jax.Array:
-    output = models.of(params.config).decode(params, z, category)
+    output = cpvae.decode(params, None, z, category)
     mean = likelihoods.of(params.config).mean(params.likelihood, output)
     return mean.reshape(-1, *params.config.shape)
 
 
-def _categories(K: int, category: jax.typing.ArrayLike, num: int) -> jax.Array:
+def _categories(config: Config, category: jax.typing.ArrayLike, num: int) -> jax.Array:
     """One category for each of `num` examples, [num]."""
-    array = checks.category(K, category)
+    if priors.of(config).single:
+        raise UserError(
+            f"category is {category}, but the model {config.model!r} has no categories; leave it "
+            "out, or train a model that has some, such as 'cp'."
+        )
+    array = checks.category(config.K, category)
     if array.shape not in ((), (num,)):
         raise UserError(
             f"category has the shape {array.shape}; give one category, or one for each of {num}."
@@ -136,7 +158,7 @@ def _bound(
 ) -> Terms:
     key_x, key_terms = jax.random.split(key)
     x = likelihoods.of(params.config).observe(params.config, key_x, data)
-    return models.of(params.config).terms(params, key_terms, x, estimator, temperature)
+    return cpvae.terms(params, key_terms, x, estimator, temperature)
 
 
 def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
@@ -146,10 +168,14 @@ def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     >>> reconstruct(params, jnp.zeros((2, 8, 8))).shape
     (2, 8, 8)
     """
-    posterior = encode(params, x)
-    category = jnp.argmax(posterior.logits, axis=-1)
-    z = jnp.take_along_axis(posterior.mean, category[:, None, None], axis=1)[:, 0]
-    return _decode(params, z, category)
+    return _reconstruct(params, checks.data(params.config, x))
+
+
+@jax.jit
+def _reconstruct(params: Params, data: jax.Array) -> jax.Array:
+    likelihood = likelihoods.of(params.config)
+    output = cpvae.reconstruct(params, likelihood.expect(params.config, data))
+    return likelihood.mean(params.likelihood, output).reshape(-1, *params.config.shape)
 
 
 def sample(
@@ -158,14 +184,17 @@ def sample(
     *,
     category: jax.typing.ArrayLike | None = None,
     num: int = 1,
-    weights: str = "aggregate",
+    weights: str | None = None,
     draw: bool = False,
 ) -> jax.Array:
     """New examples, [num, *shape]: c, then z from that category's prior, then x.
 
-    `category` is one of 0..K-1 or an array [num] of them; None draws c from the aggregated
-    posterior q(c), as the paper does, or with `weights="uniform"` from the prior p(c). The
-    answer is the mean of p(x|z, c), or a draw from it with `draw`.
+    `category` is one of 0..K-1 or an array [num] of them. None draws it, by `weights`: from the
+    "aggregate" posterior q(c) over the training data, or from the "uniform" prior p(c); if not
+    said, as the paper does, from q(c) where c is inferred and else from p(c). The answer is the
+    mean of p(x|z, c), or a draw from it with `draw`.
+
+    Raises `UserError` for a category that the model does not have.
 
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5))
     >>> sample(params, jax.random.key(1), category=3, num=2).shape
@@ -175,6 +204,9 @@ def sample(
     cpvae_jax.errors.UserError: category is 9; this model has 5 categories, 0 to 4.
     """
     checks.at_least("num", num, 1)
+    prior = priors.of(params.config)
+    if weights is None:
+        weights = "aggregate" if prior.inferred else "uniform"
     if weights not in WEIGHTS:
         raise UserError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}.")
     key_c, key_x = jax.random.split(key)
@@ -183,15 +215,15 @@ def sample(
         probs = params.aggregate if weights == "aggregate" else jnp.full(K, 1 / K)
         categories = jax.random.categorical(key_c, jnp.log(probs), shape=(num,))
     else:
-        categories = _categories(K, category, num)
+        categories = _categories(params.config, category, num)
     return _sample(params, key_x, categories, draw=draw)
 
 
 @partial(jax.jit, static_argnames="draw")
 def _sample(params: Params, key: jax.Array, category: jax.Array, *, draw: bool) -> jax.Array:
-    model, likelihood = models.of(params.config), likelihoods.of(params.config)
+    likelihood = likelihoods.of(params.config)
     key_z, key_x = jax.random.split(key)
-    output = model.decode(params, model.sample_latents(params, key_z, category), category)
+    output = cpvae.generate(params, key_z, category)
     if draw:
         x = likelihood.sample(params.config, params.likelihood, key_x, output)
     else:

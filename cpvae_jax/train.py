@@ -19,9 +19,10 @@ import numpy as np
 import optax
 from flax import struct
 
-from cpvae_jax import checks, estimate, likelihoods, models
+from cpvae_jax import checks, estimate, likelihoods
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
+from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Terms, Tree
 
 TRAINABLE = ("relaxed", "straight-through", "exact")
@@ -40,6 +41,8 @@ class Training:
 
     learning_rate: float = 5e-4
     """Adam's step size."""
+    decay_epochs: int = 0
+    """Epochs over which the step size falls to 0 by half a cosine; 0 keeps it, as the paper."""
     batch_size: int = 100
     """Examples a step."""
     warmup: int = 100
@@ -66,13 +69,20 @@ class Training:
         for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
-        for name in ("warmup", "temperature_epochs"):
+        for name in ("decay_epochs", "warmup", "temperature_epochs"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}; it counts epochs from 0 up.")
         if self.estimator not in TRAINABLE:
             raise UserError(
                 f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
             )
+
+    def learning_rate_at(self, epoch: jax.Array) -> jax.Array:
+        """Adam's step size at a (fractional) epoch."""
+        if not self.decay_epochs:
+            return jnp.full_like(epoch, self.learning_rate)
+        done = jnp.minimum(1.0, epoch / self.decay_epochs)
+        return self.learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * done))
 
     def beta_at(self, epoch: jax.Array) -> jax.Array:
         """The weight of the divergences at a (fractional) epoch."""
@@ -128,9 +138,9 @@ def _streams(key: jax.Array) -> _Streams:
     return _Streams(*jax.random.split(key, 3))
 
 
-def optimiser(training: Training) -> optax.GradientTransformation:
-    """Adam, as in the paper."""
-    return optax.adam(training.learning_rate)
+def optimiser() -> optax.GradientTransformation:
+    """Adam, as in the paper; `Training.learning_rate_at` scales what it gives."""
+    return optax.scale_by_adam()
 
 
 def loss(
@@ -142,7 +152,7 @@ def loss(
     estimator: str,
 ) -> tuple[jax.Array, Terms]:
     """The batch mean of −(reconstruction − β · divergences), and the terms themselves."""
-    terms = models.of(params.config).terms(params, key, x, estimator, temperature)
+    terms = cpvae.terms(params, key, x, estimator, temperature)
     objective = terms.reconstruction - beta * (terms.kl_c + terms.kl_z)
     return -jnp.mean(objective), terms
 
@@ -158,7 +168,7 @@ def _train_epoch(
     key_epoch = jax.random.fold_in(_streams(state.key).train, state.epoch)
     key_order, key_steps = jax.random.split(key_epoch)
     order = jax.random.permutation(key_order, len(data))[: steps * batch].reshape(steps, batch)
-    adam = optimiser(training)
+    adam = optimiser()
 
     def step(
         carry: tuple[Params, Any], at: tuple[jax.Array, jax.Array]
@@ -177,7 +187,8 @@ def _train_epoch(
             training.estimator,
         )
         updates, opt_state = adam.update(gradient, opt_state, params)
-        params = jax.tree.map(jnp.add, params, updates)
+        rate = training.learning_rate_at(epoch - 1 / steps)  # of the step's beginning: never 0
+        params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
         return (params, opt_state), jax.tree.map(jnp.mean, terms.named())
 
     (params, opt_state), history = jax.lax.scan(
@@ -202,7 +213,7 @@ def _validate(
     Every example counts once: the last batch is filled up with examples of weight 0.
     """
     config = params.config
-    model, observe = models.of(config), likelihoods.of(config).observe
+    observe = likelihoods.of(config).observe
     batch = min(VALIDATION_BATCH, len(data))
     count = -(-len(data) // batch)
     indices = jnp.arange(count * batch).reshape(count, batch)
@@ -212,8 +223,8 @@ def _validate(
         key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
         weight = (index < len(data)) / len(data)
         x = observe(config, key_x, data[jnp.minimum(index, len(data) - 1)])
-        terms = model.terms(params, key_terms, x, "hard", 1.0)
-        probs = jax.nn.softmax(model.infer(params, x).logits)
+        terms = cpvae.terms(params, key_terms, x, "hard", 1.0)
+        probs = jax.nn.softmax(cpvae.category_logits(params, cpvae.infer(params, x)))
         return jax.tree.map(lambda v: v @ weight, terms.named()), weight @ probs
 
     means, aggregate = jax.lax.map(score, (jnp.arange(count), indices))
@@ -252,15 +263,14 @@ def program(
 
     Several seeds run side by side by vmap; one runs without, and gets the same numbers.
     """
-    model = models.of(config)
     run_one = partial(_epoch, training=training)
 
     def init_one(key: jax.Array) -> TrainState:
-        params = model.init(_streams(key).init, config, data)
+        params = cpvae.init(_streams(key).init, config, data)
         zero = jnp.zeros((), jnp.int32)
         return TrainState(
             params=params,
-            opt_state=optimiser(training).init(params),
+            opt_state=optimiser().init(params),
             best=params,
             best_bound=jnp.array(-jnp.inf, jnp.float32),
             best_epoch=zero,

@@ -67,7 +67,8 @@ class Heads:
 
     The heads of z are linear in [h, c], so the mean of category k is the sum of a part
     of x and a row of a table, and so is the log-variance. Sums over all K categories
-    then need no array of shape [B, K, D].
+    then need no array of shape [B, K, D]. Where c is not inferred there is one category, K = 1,
+    whose tables are zero.
     """
 
     logits: jax.Array
@@ -80,6 +81,8 @@ class Heads:
     """[B, D]"""
     log_var_c: jax.Array
     """[K, D]"""
+    below: Any = None
+    """What the posterior of a code below z needs of x; None if there is no such code"""
 
 
 @struct.dataclass
@@ -91,7 +94,7 @@ class Terms:
     kl_c: jax.Array
     """[B], KL(q(c|x) || p(c))"""
     kl_z: jax.Array
-    """[B], the expectation over q(c|x) of KL(q(z|x, c) || p(z|c))"""
+    """[B], the expectation over q(c|x) of KL(q(z|x, c) || p(z|c)); of two levels, the sum of both"""
 
     @property
     def bound(self) -> jax.Array:

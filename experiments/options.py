@@ -54,7 +54,18 @@ def _data(group: argparse._ArgumentGroup) -> None:
 
 
 def _model(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--K", type=int, default=Config.K, help="number of categories")
+    group.add_argument(
+        "--model",
+        default=Config.model,
+        help="cp (the paper's), full (cp with full covariances), vae, mg, vp, or one of these with "
+        "two levels: hcp, hfull, hvae, hmg, hvp",
+    )
+    group.add_argument(
+        "--K",
+        type=int,
+        help=f"number of categories, mixture components or pseudo-inputs; {Config.K} if not given, "
+        "and 1 where the prior has only one",
+    )
     group.add_argument("--latent", type=int, default=Config.latent, help="dimensions of z")
     group.add_argument(
         "--hidden",
@@ -95,6 +106,7 @@ def _training(group: argparse._ArgumentGroup) -> None:
         )
 
     add("learning_rate", "Adam's step size; 0.002 for digits")
+    add("decay_epochs", "epochs over which the step size falls to 0 by half a cosine; 0 keeps it")
     add("batch_size", "examples a step")
     add("warmup", "epochs until the divergences have their full weight")
     add("epochs", "the most epochs")
@@ -119,7 +131,9 @@ def _output(group: argparse._ArgumentGroup) -> None:
         "best validation bound is kept, all are reported",
     )
     group.add_argument(
-        "--out", type=Path, help="folder of the run; runs/DATASET-KK-seedSEED if not given"
+        "--out",
+        type=Path,
+        help="folder of the run; runs/DATASET-MODEL-KK-seedSEED if not given, MODEL left out for cp",
     )
     group.add_argument(
         "--resume", action="store_true", help="go on with the run that the folder holds"

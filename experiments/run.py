@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, train
+from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, priors, train
 from experiments import folder, provenance
 from experiments.data import Dataset, check, load
 from experiments.options import parse
@@ -86,7 +86,8 @@ def model_config(options: argparse.Namespace, data: Dataset) -> Config:
     """The model that the flags and the data's shape describe."""
     return Config(
         shape=data.shape,
-        K=options.K,
+        model=options.model,
+        K=categories(options),
         latent=options.latent,
         hidden=options.hidden,
         likelihood=data.likelihood if options.likelihood == "auto" else options.likelihood,
@@ -95,11 +96,24 @@ def model_config(options: argparse.Namespace, data: Dataset) -> Config:
     )
 
 
+def categories(options: argparse.Namespace) -> int:
+    """K as given, and else what suits the prior."""
+    if options.K is not None:
+        return options.K
+    prior = priors.PRIORS.get(options.model.removeprefix(priors.TWO_LEVELS))
+    return 1 if prior is not None and prior.single else Config.K
+
+
 def default_path(options: argparse.Namespace) -> Path:
-    """runs/mnist-K10-seed0, or runs/mnist-K10-seeds0-7."""
-    last = f"s{options.seed}-{options.seed + options.seeds - 1}" if options.seeds > 1 else None
-    name = f"{Path(options.dataset).stem}-K{options.K}-seed{last or options.seed}"
-    return Path("runs") / name
+    """runs/mnist-K10-seed0, runs/mnist-hvp-K10-seed0, or runs/mnist-K10-seeds0-7."""
+    first, last = options.seed, options.seed + options.seeds - 1
+    parts = [
+        Path(options.dataset).stem,
+        *([] if options.model == Config.model else [options.model]),
+        f"K{categories(options)}",
+        f"seed{first}" if first == last else f"seeds{first}-{last}",
+    ]
+    return Path("runs") / "-".join(parts)
 
 
 def settings(options: argparse.Namespace, config: Config, training: Training) -> dict[str, Any]:

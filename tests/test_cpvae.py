@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from cpvae_jax import Config, UserError, categorical, models, predict, train
+from cpvae_jax import Config, categorical, predict, train
 from cpvae_jax.interface import ESTIMATORS
 from cpvae_jax.models import cpvae
-from cpvae_jax.priors import conditional
 
 terms = jax.jit(cpvae.terms, static_argnames="estimator")
-divergences = jax.jit(lambda params, x: cpvae.divergences(params, cpvae.infer(params, x)))
+divergences = jax.jit(lambda params, x: cpvae.divergences(params, cpvae.infer(params, x), None))
 
 
 @partial(jax.jit, static_argnames=("estimator", "num"))
@@ -55,7 +54,7 @@ def test_the_posterior_the_decoder_and_the_prior_are_their_formulas(three, pixel
     def everything(params, category):
         heads = cpvae.infer(params, pixels)
         by_form = [
-            (*cpvae.conditional_posterior(heads, c), cpvae.decode(params, z, c))
+            (*cpvae.conditional_posterior(heads, c), cpvae.decode(params, None, z, c))
             for c in (category, jax.nn.one_hot(category, 3))
         ]
         return jax.nn.softmax(heads.logits), by_form, cpvae.log_prior(params, z, category)
@@ -79,9 +78,10 @@ def test_the_divergences_are_sums_over_all_categories(three, pixels, reference):
 
 
 def test_latents_have_the_moments_that_the_divergence_assumes(three, assert_mean):
-    mean, log_var = conditional.components(three.prior)
+    prior = cpvae.components(three)
+    mean, log_var = prior.mean, prior.log_var
     for k in range(3):
-        z = cpvae.sample_latents(three, jax.random.key(k), jnp.full(20_000, k))
+        z = prior.sample(jax.random.key(k), jnp.full(20_000, k))
         assert_mean(z, mean[k])
         assert_mean((z - mean[k]) ** 2, np.exp(log_var[k]))
 
@@ -264,7 +264,7 @@ def test_with_one_category_all_estimators_agree_and_kl_c_is_0(one, pixels):
     def all_of_them(params, key):
         heads, category = cpvae.infer(params, pixels), jnp.zeros(8, jnp.int32)
         key_of_exact = jax.random.fold_in(jax.random.split(key)[1], 0)
-        single = cpvae._reconstruction(params, key_of_exact, pixels, heads, category)
+        single = cpvae._explained(params, key_of_exact, pixels, heads, category)[1]
         return single, {name: cpvae.terms(params, key, pixels, name, 0.7) for name in ESTIMATORS}
 
     single, got = all_of_them(one, jax.random.key(0))
@@ -322,42 +322,6 @@ def test_the_number_of_categories_decoded_at_once_changes_no_number(shaken, pixe
             ).reconstruction
         )
     np.testing.assert_allclose(*values, rtol=1e-5)
-
-
-# The contract of every model
-
-
-def test_an_unknown_model_lists_the_known():
-    with pytest.raises(UserError, match="'vae'; choose one of cp"):
-        models.of(Config(shape=(3,), model="vae"))
-
-
-@pytest.mark.parametrize("name", models.MODELS)
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_the_shapes_of_every_model(name, likelihood):
-    """Traced, not run: numbers are the matter of the other tests."""
-    B, X, K, D, S = 5, 3, 4, 2, 7
-    config = Config(shape=(X,), K=K, latent=D, hidden=(6,), likelihood=likelihood, model=name)
-    model = models.of(config)
-
-    def everything(key, x):
-        params, category = model.init(key, config, None), jnp.zeros(B, jnp.int32)
-        heads = model.infer(params, x)
-        z = model.sample_latents(params, key, category)
-        chex.assert_shape(heads.logits, (B, K))
-        chex.assert_shape([z, *model.conditional_posterior(heads, category)], (B, D))
-        chex.assert_shape(model.decode(params, z, category), (B, X))
-        chex.assert_shape(model.log_prior(params, z, category), (B,))
-        chex.assert_shape(model.log_weights(params, key, x, heads, S), (S, B))
-        for estimator in ESTIMATORS:
-            got = model.terms(params, key, x, estimator, 0.5)
-            chex.assert_shape([got.bound, *got.named().values()], (B,))
-        return params
-
-    params = jax.eval_shape(everything, jax.random.key(0), jnp.zeros((B, X)))
-    assert params.config == config
-    chex.assert_shape(params.aggregate, (K,))
-    chex.assert_tree_shape_prefix(params.prior, (K, D))
 
 
 @pytest.mark.parametrize("estimator", train.TRAINABLE)

@@ -19,7 +19,7 @@ from cpvae_jax import (
     sample,
 )
 from cpvae_jax.interface import ESTIMATORS
-from cpvae_jax.priors import conditional
+from cpvae_jax.models import cpvae
 
 B, SHAPE, K, D = 4, (2, 3), 3, 2
 CONFIG = Config(shape=SHAPE, K=K, latent=D, hidden=(8,), binarise="none")
@@ -53,7 +53,8 @@ def test_shapes(model, x):
 def test_fresh_parameters_start_at_equal_priors_and_uniform_categories():
     params = initialise(KEY, CONFIG)
     np.testing.assert_allclose(params.aggregate, 1 / K)
-    np.testing.assert_array_equal(jnp.stack(conditional.components(params.prior)), 0)
+    prior = cpvae.components(params)
+    np.testing.assert_array_equal(jnp.stack([prior.mean, prior.log_var]), 0)
     chex.assert_shape(list(params.prior.values()), (K, D))
     table = params.decoder["trunk"][0]["category"]
     assert len(np.unique(table, axis=0)) == K

@@ -14,7 +14,10 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-LEAVES = ("errors", "config", "types", "gaussian", "categorical", "nets", "priors", "likelihoods")
+LEAVES = (
+    *("errors", "config", "types", "gaussian", "categorical", "mixture", "nets"),
+    *("priors", "likelihoods"),
+)
 ASSEMBLERS = ("models", "interface", "train", "estimate", "checkpoint")
 
 

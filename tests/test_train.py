@@ -237,9 +237,16 @@ def test_the_defaults_are_the_papers():
 
 def test_the_optimiser_is_adam():
     params = {"a": jnp.array([1.0, -2.0])}
-    ours, adam = train.optimiser(Training(learning_rate=1e-2)), optax.adam(1e-2)
-    updates = [o.update(params, o.init(params))[0]["a"] for o in (ours, adam)]
-    np.testing.assert_array_equal(*updates)
+    ours, adam = train.optimiser(), optax.adam(1e-2)
+    ours, adam = (o.update(params, o.init(params))[0]["a"] for o in (ours, adam))
+    np.testing.assert_allclose(-1e-2 * ours, adam, rtol=1e-6)
+
+
+def test_the_step_size_falls_by_half_a_cosine_or_stays():
+    epochs = jnp.array([0.0, 25.0, 50.0, 100.0, 200.0])
+    falling = Training(learning_rate=2.0, decay_epochs=100).learning_rate_at(epochs)
+    np.testing.assert_allclose(falling, [2, 1 + 0.5**0.5, 1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(Training(learning_rate=2.0).learning_rate_at(epochs), 2)
 
 
 @pytest.mark.parametrize(
@@ -253,6 +260,7 @@ def test_the_optimiser_is_adam():
         ({"epochs": 0}, "epochs is 0"),
         ({"patience": 0}, "patience is 0"),
         ({"warmup": -1}, "warmup is -1"),
+        ({"decay_epochs": -1}, "decay_epochs is -1"),
         ({"temperature_epochs": -1}, "temperature_epochs is -1"),
         ({"estimator": "hard"}, "'hard'; choose one of relaxed, straight-through, exact"),
     ],

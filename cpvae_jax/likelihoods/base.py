@@ -23,6 +23,10 @@ class Likelihood(NamedTuple):
     """(config, data [B, X]) to the mean of `observe`: for encoding without a key"""
     standardise: Callable[[Tree, jax.Array], jax.Array]
     """(like, x [B, X]) to the encoder's input [B, X]"""
+    to_input: Callable[[jax.Array], jax.Array]
+    """numbers without limits to the range of the encoder's input: for inputs that are learned"""
+    from_input: Callable[[jax.Array], jax.Array]
+    """the inverse of `to_input`, kept finite"""
     log_prob: Callable[[Config, Tree, jax.Array, jax.Array], jax.Array]
     """(config, like, output [..., X], x [..., X]) to [...], in nats"""
     mean: Callable[[Tree, jax.Array], jax.Array]

@@ -43,6 +43,10 @@ def _standardise(like: Tree, x: jax.Array) -> jax.Array:
     return x
 
 
+def _from_input(x: jax.Array) -> jax.Array:
+    return jax.scipy.special.logit(jnp.clip(x, 0.01, 0.99))
+
+
 def _log_prob(config: Config, like: Tree, output: jax.Array, x: jax.Array) -> jax.Array:
     """Σ x · output − softplus(output): exact for any output, never log of a rounded probability."""
     del config, like
@@ -59,4 +63,14 @@ def _sample(config: Config, like: Tree, key: jax.Array, output: jax.Array) -> ja
     return jax.random.bernoulli(key, jax.nn.sigmoid(output)).astype(output.dtype)
 
 
-LIKELIHOOD = Likelihood(_init, _observe, _expect, _standardise, _log_prob, _mean, _sample)
+LIKELIHOOD = Likelihood(
+    init=_init,
+    observe=_observe,
+    expect=_expect,
+    standardise=_standardise,
+    to_input=jax.nn.sigmoid,
+    from_input=_from_input,
+    log_prob=_log_prob,
+    mean=_mean,
+    sample=_sample,
+)

@@ -63,6 +63,11 @@ def _standardise(like: Tree, x: jax.Array) -> jax.Array:
     return (x - shift) / scale
 
 
+def _identity(x: jax.Array) -> jax.Array:
+    """Standardised data have no limits."""
+    return x
+
+
 def _mean(like: Tree, output: jax.Array) -> jax.Array:
     shift, scale = _shift_and_scale(like)
     return shift + scale * output
@@ -77,4 +82,14 @@ def _sample(config: Config, like: Tree, key: jax.Array, output: jax.Array) -> ja
     return gaussian.sample(key, mean, jnp.broadcast_to(_log_var(config, like), mean.shape))
 
 
-LIKELIHOOD = Likelihood(_init, _observe, _expect, _standardise, _log_prob, _mean, _sample)
+LIKELIHOOD = Likelihood(
+    init=_init,
+    observe=_observe,
+    expect=_expect,
+    standardise=_standardise,
+    to_input=_identity,
+    from_input=_identity,
+    log_prob=_log_prob,
+    mean=_mean,
+    sample=_sample,
+)

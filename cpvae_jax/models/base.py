@@ -1,4 +1,4 @@
-"""What a model has to offer to training, evaluation and sampling."""
+"""What a decoder of one or more levels has to offer to the bound, the likelihood, the sampler."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from cpvae_jax.config import Config
-from cpvae_jax.types import Params, Terms
+from cpvae_jax.types import Params, Tree
+
+Category = jax.Array | None
+"""Whole numbers [...], weights [..., K], or None where the networks know nothing of c."""
 
 
-class Model(NamedTuple):
-    """A latent-variable model as pure functions. x is [B, X], as `Likelihood.observe` gives it.
+class Explanation(NamedTuple):
+    """How a code z at the top explains x, all of what lies between drawn."""
 
-    `heads` is what the encoder found out about x in the model's own compact form; its
-    `logits` [B, K] are those of q(c|x).
-    """
+    output: jax.Array
+    """[..., X], what the likelihood needs of the codes"""
+    kl: jax.Array | float
+    """[...], divergence of the codes below z from their prior given z; 0 if there are none"""
+    log_ratio: jax.Array | float
+    """[...], log p(codes below|z) − log q(codes below|x, z) at the draw; 0 if there are none"""
 
-    init: Callable[[jax.Array, Config, np.ndarray | jax.Array | None], Params]
-    """(key, config, data [N, X] or None) to parameters"""
-    infer: Callable[[Params, jax.Array], Any]
-    """(params, x) to heads"""
-    conditional_posterior: Callable[[Any, jax.Array], tuple[jax.Array, jax.Array]]
-    """(heads, category [B]) to mean and log-variance of q(z|x, c), [B, D] each"""
-    log_prior: Callable[[Params, jax.Array, jax.Array], jax.Array]
-    """(params, z [..., D], category [...]) to log p(z, c), [...]"""
-    decode: Callable[[Params, jax.Array, jax.Array], jax.Array]
-    """(params, z [..., D], category) to the likelihood's output [..., X]"""
-    terms: Callable[[Params, jax.Array, jax.Array, str, jax.Array | float], Terms]
-    """(params, key, x, estimator, temperature) to the bound's terms"""
-    log_weights: Callable[[Params, jax.Array, jax.Array, Any, int], jax.Array]
-    """(params, key, x, heads, num) to log p(x, latents) − log q(latents|x), [num, B]"""
-    sample_latents: Callable[[Params, jax.Array, jax.Array], jax.Array]
-    """(params, key, category [B]) to z from the prior, [B, D]"""
+
+class Levels(NamedTuple):
+    """What lies between the top code (z, c) and x, as pure functions."""
+
+    init: Callable[[jax.Array, Config, int], tuple[Tree, Tree]]
+    """(key, config, categories that the networks see) to arrays of encoder and decoder"""
+    features: Callable[[Params, jax.Array], Any]
+    """(params, encoder input [B, X]) to what the posteriors below the top need of x"""
+    explain: Callable[[Params, jax.Array | None, Any, jax.Array, Category], Explanation]
+    """(params, key, features, z [..., B, D], category) to an explanation of x; codes below are
+    drawn from their posterior, or are at its mean where the key is None"""
+    generate: Callable[[Params, jax.Array | None, jax.Array, Category], jax.Array]
+    """(params, key, z [..., D], category) to the output [..., X]; codes below are drawn from
+    their prior given z, or are at its mean where the key is None"""
