@@ -20,19 +20,23 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    _data(parser.add_argument_group("data"))
+    data = parser.add_argument_group("data")
+    add_data(data)
+    _mixture(data)
     _model(parser.add_argument_group("model (defaults: the paper's section 5)"))
     _training(parser.add_argument_group("training (defaults: the paper's section 5)"))
     _output(parser.add_argument_group("run and output"))
     return parser.parse_args(argv)
 
 
-def _data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--dataset",
-        default="digits",
-        help="digits, mnist, omniglot, synthetic, an .npz file, or a folder of images",
-    )
+def add_data(group: argparse._ArgumentGroup, *, dataset: bool = True) -> None:
+    """Which data set, unless the command knows, and where its files lie."""
+    if dataset:
+        group.add_argument(
+            "--dataset",
+            default="digits",
+            help="digits, mnist, omniglot, synthetic, an .npz file, or a folder of images",
+        )
     group.add_argument(
         "--data-dir", type=Path, help="TFDS data directory (else TFDS_DATA_DIR, else its default)"
     )
@@ -45,6 +49,9 @@ def _data(group: argparse._ArgumentGroup) -> None:
         help="where decoded images are kept (else CPVAE_JAX_CACHE, "
         "else a folder in the user's cache)",
     )
+
+
+def _mixture(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--means", type=float, nargs="+", help="synthetic: means of the mixture's components"
     )
@@ -153,6 +160,13 @@ def _output(group: argparse._ArgumentGroup) -> None:
         metavar="S",
         help="also score log p(x) of the test set by importance sampling with S samples an "
         "example, 5000 if S is not given",
+    )
+    group.add_argument(
+        "--likelihood-images",
+        type=int,
+        metavar="N",
+        help="sample log p(x) for N test examples only, and add their mean distance from the "
+        "bound to the bound of all; every example if not given",
     )
     group.add_argument(
         "--tensorboard", action="store_true", help="also log for TensorBoard, in the run's folder"

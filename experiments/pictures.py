@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 
 import cpvae_jax
+from cpvae_jax import priors
 from cpvae_jax.types import Params
 
 mpl.use("Agg")
@@ -87,6 +88,22 @@ def _show_values(axes: plt.Axes, rows: np.ndarray, labels: Sequence[str]) -> Non
 def _value_range(data: np.ndarray) -> tuple[float, float]:
     """What black and white stand for: the data's range, or 0..1 for grey levels."""
     return (0.0, 1.0) if data.dtype == np.uint8 else (float(data.min()), float(data.max()))
+
+
+def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
+    """Means of p(x|z, c) at fresh z: a row a category, or a grid where there are none."""
+    if not priors.of(params.config).single:
+        samples_by_category(path, params, key, data)
+    elif is_image(params.config.shape):
+        x = cpvae_jax.sample(params, key, num=COLUMNS**2)
+        grid(path, np.asarray(x), "Samples", bounds=_value_range(data))
+    else:
+        rows = np.asarray(cpvae_jax.sample(params, key, num=COLUMNS)).reshape(1, COLUMNS, -1)
+        with plt.rc_context(STYLE):
+            figure, axes = plt.subplots(figsize=(6.4, 1.5))
+            _show_values(axes, rows, [""])
+            axes.set_title("Samples")
+            _save(figure, path)
 
 
 def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
@@ -209,15 +226,21 @@ def densities(path: Path, draws: dict[str, np.ndarray], distances: dict[str, flo
         _save(figure, path)
 
 
-def grid(path: Path, x: np.ndarray, title: str) -> None:
-    """Images [N, *shape] as a near-square grid."""
+def grid(
+    path: Path, x: np.ndarray, title: str, *, bounds: tuple[float, float] | None = None
+) -> None:
+    """Images [N, *shape] as a near-square grid; `bounds` are what black and white stand for."""
     columns = int(np.ceil(np.sqrt(len(x))))
     rows = -(-len(x) // columns)
     filled = np.concatenate([x, np.full((rows * columns - len(x), *x.shape[1:]), x.max())])
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(0.5 * columns + 0.5, 0.5 * rows + 0.5))
-        bounds = (min(0.0, float(x.min())), max(1.0, float(x.max())))
         shaped = filled.reshape(rows, columns, *x.shape[1:])
-        _show_rows(axes, shaped, [""] * rows, bounds=bounds)
+        _show_rows(
+            axes,
+            shaped,
+            [""] * rows,
+            bounds=bounds or (min(0.0, float(x.min())), max(1.0, float(x.max()))),
+        )
         axes.set_title(title)
         _save(figure, path)

@@ -40,6 +40,8 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """The whole of a run, from the data to the pictures; 0, or 130 or 143 if interrupted."""
     for name, least in (("seeds", 1), ("seed", 0), ("bound_samples", 1), ("log_likelihood", 0)):
         checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
+    if options.likelihood_images is not None:
+        checks.at_least("--likelihood-images", options.likelihood_images, 2)
     data = load_data(options)
     given = {f.name: getattr(options, f.name) for f in fields(Training) if f.name in options}
     training = Training(**{**data.training, **given})
@@ -239,6 +241,7 @@ def score(
                     temperature=training.temperature_end,
                     bound_samples=options.bound_samples,
                     likelihood_samples=options.log_likelihood,
+                    likelihood_images=options.likelihood_images,
                     progress=None if options.quiet else _tell,
                 ),
             }
@@ -279,10 +282,11 @@ def draw(
 
     key = jax.random.fold_in(jax.random.key(seed), 2)
     with run_folder.writing():
-        pictures.samples_by_category(run_folder.picture("samples"), params, key, data.test)
+        pictures.samples(run_folder.picture("samples"), params, key, data.test)
         pictures.reconstructions(run_folder.picture("reconstructions"), params, data.test)
         pictures.curves(run_folder.picture("curves"), history)
-        pictures.aggregate(run_folder.picture("aggregate"), params)
+        if params.config.K > 1:
+            pictures.aggregate(run_folder.picture("aggregate"), params)
         if data.shape == (1,):
             draws = evaluate.densities(params, evaluate.Keys.of(seed).density, data)
             distances = evaluate.density_distances(draws, data.train)

@@ -35,8 +35,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--weights",
         choices=("aggregate", "uniform"),
-        default="aggregate",
-        help="without --category: draw it from the aggregated posterior q(c), or uniformly",
+        help="without --category: draw it from the aggregated posterior q(c), or uniformly; if not "
+        "given, from q(c) where the model infers c, and else uniformly",
     )
     parser.add_argument(
         "--draw", action="store_true", help="draw x from p(x|z, c) instead of taking its mean"
