@@ -32,7 +32,7 @@ STYLE: Any = {
 }
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def save(figure: plt.Figure, path: Path) -> None:
     figure.savefig(path, bbox_inches="tight")
     plt.close(figure)
 
@@ -42,7 +42,7 @@ def is_image(shape: Sequence[int]) -> bool:
     return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
 
 
-def _tile(rows: np.ndarray, gap: int = 1) -> np.ndarray:
+def tile(rows: np.ndarray, gap: int = 1) -> np.ndarray:
     """Images [rows, columns, H, W(, 3)] as one, white lines between them."""
     padding = [(0, 0), (0, 0), (gap, 0), (gap, 0)] + [(0, 0)] * (rows.ndim - 4)
     padded = np.pad(rows, padding, constant_values=1.0)
@@ -50,14 +50,14 @@ def _tile(rows: np.ndarray, gap: int = 1) -> np.ndarray:
     return np.moveaxis(padded, 1, 2).reshape(r * h, c * w, *padded.shape[4:])
 
 
-def _show_rows(
+def show_rows(
     axes: plt.Axes, rows: np.ndarray, labels: Sequence[str], *, bounds: tuple[float, float]
 ) -> None:
     """Images [rows, columns, *shape] as a grid with a label beside each row."""
     low, high = bounds
     if rows.ndim == 5 and rows.shape[-1] == 1:
         rows = rows[..., 0]
-    tiled = _tile(np.clip((rows - low) / max(high - low, 1e-12), 0, 1))
+    tiled = tile(np.clip((rows - low) / max(high - low, 1e-12), 0, 1))
     axes.imshow(tiled, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     height = tiled.shape[0] / len(rows)
     axes.set_yticks((np.arange(len(rows)) + 0.5) * height, labels)
@@ -85,7 +85,7 @@ def _show_values(axes: plt.Axes, rows: np.ndarray, labels: Sequence[str]) -> Non
     )
 
 
-def _value_range(data: np.ndarray) -> tuple[float, float]:
+def value_range(data: np.ndarray) -> tuple[float, float]:
     """What black and white stand for: the data's range, or 0..1 for grey levels."""
     return (0.0, 1.0) if data.dtype == np.uint8 else (float(data.min()), float(data.max()))
 
@@ -96,14 +96,14 @@ def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> Non
         samples_by_category(path, params, key, data)
     elif is_image(params.config.shape):
         x = cpvae_jax.sample(params, key, num=COLUMNS**2)
-        grid(path, np.asarray(x), "Samples", bounds=_value_range(data))
+        grid(path, np.asarray(x), "Samples", bounds=value_range(data))
     else:
         rows = np.asarray(cpvae_jax.sample(params, key, num=COLUMNS)).reshape(1, COLUMNS, -1)
         with plt.rc_context(STYLE):
             figure, axes = plt.subplots(figsize=(6.4, 1.5))
             _show_values(axes, rows, [""])
             axes.set_title("Samples")
-            _save(figure, path)
+            save(figure, path)
 
 
 def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
@@ -120,12 +120,12 @@ def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.nda
     with plt.rc_context(STYLE):
         if is_image(shape):
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(order)))
-            _show_rows(axes, rows, labels, bounds=_value_range(data))
+            show_rows(axes, rows, labels, bounds=value_range(data))
         else:
             figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.2 * len(order)))
             _show_values(axes, rows.reshape(*rows.shape[:2], -1), labels)
         axes.set_title(title)
-        _save(figure, path)
+        save(figure, path)
 
 
 def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
@@ -142,14 +142,14 @@ def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
             rows = pairs.reshape(-1, *shape[1:])
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(rows)))
             labels = ["original", "rebuilt"] * (len(rows) // 2)
-            _show_rows(axes, rows, labels, bounds=_value_range(data))
+            show_rows(axes, rows, labels, bounds=value_range(data))
         else:
             figure, axes = plt.subplots(figsize=(4, 4))
             axes.plot(originals.ravel(), rebuilt.ravel(), ".", markersize=3)
             axes.axline((float(originals.min()),) * 2, slope=1, color="gray", linewidth=1)
             axes.set(xlabel="original", ylabel="rebuilt")
         axes.set_title("Reconstructions of test examples")
-        _save(figure, path)
+        save(figure, path)
 
 
 def curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
@@ -176,7 +176,7 @@ def curves(path: Path, history: Sequence[dict[str, Any]]) -> None:
             axes.legend()
         for axes in grid[1]:
             axes.set_xlabel("epoch")
-        _save(figure, path)
+        save(figure, path)
 
 
 def _widen(axes: plt.Axes, low: float, high: float, *, first: bool) -> None:
@@ -201,7 +201,7 @@ def aggregate(path: Path, params: Params) -> None:
             axes.set_xticks(np.arange(len(order)), order)
         axes.set(xlabel="category, by weight", ylabel="q(c)", title="Aggregated posterior")
         axes.legend()
-        _save(figure, path)
+        save(figure, path)
 
 
 def densities(path: Path, draws: dict[str, np.ndarray], distances: dict[str, float]) -> None:
@@ -223,7 +223,7 @@ def densities(path: Path, draws: dict[str, np.ndarray], distances: dict[str, flo
                 title += f"\n1-Wasserstein distance {distances[name]:.4f}"
             axes.set(title=title, xlabel="x")
         grid[0].set_ylabel("density")
-        _save(figure, path)
+        save(figure, path)
 
 
 def grid(
@@ -236,11 +236,11 @@ def grid(
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(0.5 * columns + 0.5, 0.5 * rows + 0.5))
         shaped = filled.reshape(rows, columns, *x.shape[1:])
-        _show_rows(
+        show_rows(
             axes,
             shaped,
             [""] * rows,
             bounds=bounds or (min(0.0, float(x.min())), max(1.0, float(x.max()))),
         )
         axes.set_title(title)
-        _save(figure, path)
+        save(figure, path)

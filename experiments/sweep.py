@@ -19,25 +19,26 @@ from experiments import folder, options, run
 
 
 class Budget(NamedTuple):
-    """A fixed number of epochs, turned to account by a step size that falls to 0."""
+    """A fixed number of epochs, turned to account by a large step size that falls to 0."""
 
-    epochs: int
-    warmup: int
+    epochs: int = 100
+    warmup: int = 10
+    learning_rate: float = 3e-3
 
     def flags(self) -> list[str]:
         """As `experiments.run` takes them."""
-        names = {"epochs": self.epochs, "decay-epochs": self.epochs, "learning-rate": 1e-3}
-        names |= {"warmup": self.warmup, "temperature-epochs": self.warmup}
+        names = {"epochs": self.epochs, "decay-epochs": self.epochs, "warmup": self.warmup}
+        names |= {"temperature-epochs": self.warmup, "learning-rate": self.learning_rate}
         return [part for name, value in names.items() for part in (f"--{name}", str(value))]
 
 
-SHORT = {"synthetic": Budget(40, 10)}
-"""Budgets of data sets other than `Budget(100, 30)`."""
+SHORT = {"synthetic": Budget(epochs=40, warmup=5)}
+"""The short schedule of data sets for which it is not `Budget()`."""
 
 SCHEDULES = {
     "paper": "the paper's: step size 5e-4, warm-up over 100 epochs, early stopping",
-    "short": "100 epochs (synthetic: 40), step size 1e-3 falling to 0 by half a cosine, warm-up "
-    "over 30 (10)",
+    "short": "100 epochs (synthetic: 40), step size 3e-3 falling to 0 by half a cosine, warm-up "
+    "over 10 (5)",
 }
 
 
@@ -69,7 +70,7 @@ class Sweep(NamedTuple):
         """The schedule as flags of `experiments.run`."""
         if self.schedule == "paper":
             return []
-        return SHORT.get(cell.dataset, Budget(100, 30)).flags()
+        return SHORT.get(cell.dataset, Budget()).flags()
 
     def run_folder(self, cell: Cell, seed: int) -> Path | None:
         """The folder of the finished run that holds a seed of a cell; None if there is none."""

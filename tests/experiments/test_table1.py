@@ -25,7 +25,7 @@ def command(tiny, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(table1, "COLUMNS", ((tiny, 2),))
     monkeypatch.setattr(table1, "PAPER", {"cp": (9.5,), "vae": (None,)})
-    monkeypatch.setattr(sweep, "SHORT", {tiny: Budget(1, 1)})
+    monkeypatch.setattr(sweep, "SHORT", {tiny: Budget(epochs=1, warmup=1)})
     # A path is no name: the folders and files of such a cell need one.
     monkeypatch.setattr(Cell, "name", property(lambda cell: f"dots-{cell.model}-K{cell.K}"))
     of = sweep.of
