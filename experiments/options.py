@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cpvae_jax import Config, Training
+from experiments import extend
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 
@@ -67,6 +68,7 @@ def _model(group: argparse._ArgumentGroup) -> None:
         help="cp (the paper's), full (cp with full covariances), vae, mg, vp, or one of these with "
         "two levels: hcp, hfull, hvae, hmg, hvp",
     )
+    extend.add_flag(group)
     group.add_argument(
         "--K",
         type=int,

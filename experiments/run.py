@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, priors, train
-from experiments import folder, provenance
+from experiments import extend, folder, provenance
 from experiments.data import Dataset, check, load
 from experiments.options import parse
 from experiments.progress import Interrupt, Log
@@ -42,6 +42,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
     if options.likelihood_images is not None:
         checks.at_least("--likelihood-images", options.likelihood_images, 2)
+    extend.run(options.extend)
     data = load_data(options)
     given = {f.name: getattr(options, f.name) for f in fields(Training) if f.name in options}
     training = Training(**{**data.training, **given})

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import extend
+
 FORMATS = (".png", ".npz")
 
 
@@ -41,6 +43,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--draw", action="store_true", help="draw x from p(x|z, c) instead of taking its mean"
     )
+    extend.add_flag(parser)
     return parser.parse_args(argv)
 
 
@@ -70,6 +73,7 @@ def write_samples(options: argparse.Namespace) -> None:
         raise cpvae_jax.UserError(
             f"--out is {options.out}; its name must end in {' or '.join(FORMATS)}."
         )
+    extend.run(options.extend)
     params = cpvae_jax.load(options.run)
     if options.out.suffix == ".png" and not pictures.is_image(params.config.shape):
         raise cpvae_jax.UserError(
@@ -89,8 +93,8 @@ def write_samples(options: argparse.Namespace) -> None:
         if options.out.suffix == ".npz":
             np.savez_compressed(options.out, x=np.asarray(x))
         else:
-            origin = "q(c)" if options.category is None else f"category {options.category}"
-            pictures.grid(options.out, np.asarray(x), f"Samples from {origin}")
+            of = "" if options.category is None else f" of category {options.category}"
+            pictures.grid(options.out, np.asarray(x), f"Samples{of}")
     print(f"wrote {options.num} samples to {options.out}")
 
 

@@ -60,7 +60,10 @@ def of(config: Config) -> Prior:
     """
     name = config.model
     if name not in names():
-        raise UserError(f"model is {name!r}; choose one of {', '.join(names())}.")
+        raise UserError(
+            f"model is {name!r}; choose one of {', '.join(names())}, or register a prior of your own "
+            "first, see cpvae_jax.priors.register."
+        )
     prior = PRIORS[name if name in PRIORS else name.removeprefix(TWO_LEVELS)]
     if prior.single and config.K != 1:
         raise UserError(
