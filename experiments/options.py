@@ -30,7 +30,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def add_data(group: argparse._ArgumentGroup, *, dataset: bool = True) -> None:
+def places(options: argparse.Namespace) -> dict[str, Path | None]:
+    """Where the files of a data set lie, as `experiments.data.load` takes it."""
+    return {name: getattr(options, name) for name in ("data_dir", "manual_dir", "cache_dir")}
+
+
+def add_data(group: argparse._ActionsContainer, *, dataset: bool = True) -> None:
     """Which data set, unless the command knows, and where its files lie."""
     if dataset:
         group.add_argument(

@@ -14,7 +14,7 @@ from typing import Any
 PACKAGES = ("cpvae-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def _command(arguments: Sequence[str]) -> str:
+def _command(arguments: Sequence[str], program: str) -> str:
     """The command line as it would be typed, folders of this machine left out."""
     kept = []
     skip = False
@@ -26,16 +26,16 @@ def _command(arguments: Sequence[str]) -> str:
             skip = False
         else:
             kept.append(argument)
-    return shlex.join(["python", "-m", "experiments.run", *kept])
+    return shlex.join(["python", "-m", program, *kept])
 
 
-def describe(arguments: Sequence[str]) -> dict[str, Any]:
+def describe(arguments: Sequence[str], program: str = "experiments.run") -> dict[str, Any]:
     """Command, commit, device and versions; no name of the machine, no path."""
     import jax
 
     devices = jax.devices()
     return {
-        "command": _command(arguments),
+        "command": _command(arguments, program),
         "commit": _commit(),
         "device": f"{len(devices)} x {devices[0].device_kind}, {_cpus()} processor cores",
         "python": platform.python_version(),

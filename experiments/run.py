@@ -21,7 +21,7 @@ import numpy as np
 from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, priors, train
 from experiments import extend, folder, provenance
 from experiments.data import Dataset, check, load
-from experiments.options import parse
+from experiments.options import parse, places
 from experiments.progress import Interrupt, Log
 
 
@@ -76,13 +76,7 @@ def load_data(options: argparse.Namespace) -> Dataset:
         for name in ("means", "stds", "weights", "num")
         if getattr(options, name) is not None
     }
-    return load(
-        options.dataset,
-        data_dir=options.data_dir,
-        manual_dir=options.manual_dir,
-        cache_dir=options.cache_dir,
-        **mixture,
-    )
+    return load(options.dataset, **places(options), **mixture)
 
 
 def model_config(options: argparse.Namespace, data: Dataset) -> Config:

@@ -27,18 +27,22 @@ class Budget(NamedTuple):
 
     def flags(self) -> list[str]:
         """As `experiments.run` takes them."""
-        names = {"epochs": self.epochs, "decay-epochs": self.epochs, "warmup": self.warmup}
-        names |= {"temperature-epochs": self.warmup, "learning-rate": self.learning_rate}
+        names: dict[str, float] = {"epochs": self.epochs, "decay-epochs": self.epochs}
+        names |= {"warmup": self.warmup, "temperature-epochs": self.warmup}
+        names |= {"learning-rate": self.learning_rate}
         return [part for name, value in names.items() for part in (f"--{name}", str(value))]
 
 
-SHORT = {"synthetic": Budget(epochs=40, warmup=5)}
+SHORT = {
+    "omniglot": Budget(warmup=30, learning_rate=1e-3),
+    "synthetic": Budget(epochs=40, warmup=5),
+}
 """The short schedule of data sets for which it is not `Budget()`."""
 
 SCHEDULES = {
     "paper": "the paper's: step size 5e-4, warm-up over 100 epochs, early stopping",
-    "short": "100 epochs (synthetic: 40), step size 3e-3 falling to 0 by half a cosine, warm-up "
-    "over 10 (5)",
+    "short": "100 epochs (synthetic: 40), step size 3e-3 (omniglot: 1e-3) falling to 0 by half a "
+    "cosine, warm-up over 10 (omniglot: 30, synthetic: 5)",
 }
 
 
@@ -188,9 +192,9 @@ def of(arguments: argparse.Namespace) -> Sweep:
         checks.at_least(f"--{name.replace('_', '-')}", getattr(arguments, name), 1)
     flags = ["--quiet", "--log-likelihood", str(arguments.log_likelihood)]
     flags += ["--likelihood-images", str(arguments.likelihood_images)]
-    for name in ("data_dir", "manual_dir", "cache_dir"):
-        if getattr(arguments, name) is not None:
-            flags += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
+    for name, place in options.places(arguments).items():
+        if place is not None:
+            flags += [f"--{name.replace('_', '-')}", str(place)]
     return Sweep(
         schedule=arguments.schedule,
         runs=arguments.runs or Path("runs") / arguments.schedule,
