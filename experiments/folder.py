@@ -87,7 +87,7 @@ def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder
     """
     folder = RunFolder(path)
     if (path / CONFIG).exists():
-        found = _read(path / CONFIG)
+        found = read(path / CONFIG)
         different = sorted(
             key for key in found.keys() | settings.keys() if found.get(key) != settings.get(key)
         )
@@ -112,7 +112,8 @@ def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder
     return folder
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
+    """The configuration of a run, from its file; `UserError` where there is none."""
     try:
         found = json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ def tables(whole: Sweep) -> str:
 def _table(
     whole: Sweep,
     value: Callable[[dict[str, Any]], float | None],
-    rows: dict[str, tuple[float | None, ...] | None],
+    rows: Mapping[str, tuple[float | None, ...] | None],
 ) -> str:
     head = ["", *(f"{dataset}, K = {K}" for dataset, K in COLUMNS)]
     lines = [head, ["---"] * len(head)]

@@ -1,0 +1,118 @@
+"""Classifier and generation scores, on the embedded digits."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import cpvae_jax
+from experiments import classifier, folder, generation, run
+from experiments.data import load
+from experiments.generation import Judge
+
+
+@pytest.fixture(scope="module")
+def judge_folder(tmp_path_factory):
+    """The folder of a classifier that the command trained."""
+    out = tmp_path_factory.mktemp("classifier")
+    assert classifier.main(["--dataset", "digits", "--epochs", "40", "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a short run on the digits."""
+    out = tmp_path_factory.mktemp("runs") / "digits-short"
+    flags = ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "1", "--quiet"]
+    assert run.main(["--dataset", "digits", "--out", str(out), *flags]) == 0
+    return out
+
+
+def test_the_classifier_learns_and_reads_back_as_it_was_written(judge_folder, tmp_path):
+    data, found = load("digits"), classifier.read(judge_folder)
+    classes = found.classify(data.test)
+    assert found.about["test_accuracy"] == np.mean(classes == data.test_labels) > 0.9
+    assert found.about["session"]["command"] == (
+        "python -m experiments.classifier --dataset digits --epochs 40"
+    )
+    assert found.features(data.test).shape == (len(data.test), 128)
+    classifier.save(tmp_path / "copy", found)
+    np.testing.assert_array_equal(
+        classifier.read(tmp_path / "copy").features(data.test), found.features(data.test)
+    )
+
+
+def test_a_convolution_over_views_is_a_convolution():
+    x = jax.random.normal(jax.random.key(0), (2, 7, 10, 3))
+    net = classifier.Conv(4, 3)
+    weights = net.init(jax.random.key(1), x)
+    kernel = weights["params"]["Dense_0"]["kernel"].reshape(3, 3, 3, 4)
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(net.apply(weights, x), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_data_that_cannot_be_classified_are_told(tmp_path, capsys):
+    np.savez(tmp_path / "plain.npz", x=np.zeros((50, 6, 6), np.float32))
+    np.savez(tmp_path / "rows.npz", x=np.zeros((50, 6), np.float32), y=np.arange(50) % 2)
+    for name, sentence in (("plain", "has no labels"), ("rows", "takes grey images")):
+        flags = ["--dataset", str(tmp_path / f"{name}.npz"), "--out", str(tmp_path / "out")]
+        assert classifier.main(flags) == 2
+        assert sentence in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "shapes"])
+def test_a_classifier_that_cannot_be_read_is_told(judge_folder, tmp_path, damage):
+    weights, about = judge_folder / classifier.WEIGHTS, judge_folder / classifier.ABOUT
+    (tmp_path / classifier.ABOUT).write_text(
+        about.read_text().replace('"classes": 10', f'"classes": {9 if damage == "shapes" else 10}')
+    )
+    if damage != "missing":
+        content = weights.read_bytes()
+        (tmp_path / classifier.WEIGHTS).write_bytes(content[: 100 if damage == "cut" else None])
+    with pytest.raises(cpvae_jax.UserError, match="holds no classifier that can be read"):
+        classifier.read(tmp_path)
+
+
+def test_real_images_score_better_than_shuffled_ones(judge_folder):
+    judge = Judge(load("digits"), classifier.read(judge_folder))
+    best = generation.ceiling(judge, 0, num=300, draws=2)
+    worst = generation.floor(judge, 0, num=300, draws=2)
+    assert best["images"] == worst["images"] == 300
+    assert best["frechet"]["mean"] < 0.2 * worst["frechet"]["mean"]
+    for name in ("precision", "recall", "density", "coverage"):
+        assert best[name]["mean"] > worst[name]["mean"] + 0.2, name
+    assert best["class_entropy"]["mean"] == pytest.approx(np.log(10), abs=0.1)
+    assert best["frechet"]["std"] > 0
+
+
+def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, capsys):
+    flags = [str(finished), "--classifier", str(judge_folder), "--out", str(tmp_path / "scores")]
+    flags += ["--num", "200", "--draws", "2"]
+    assert generation.main(flags) == 0
+    scores = json.loads((tmp_path / "scores" / "digits-short.json").read_text())
+    real = json.loads((tmp_path / "scores" / "digits-real.json").read_text())
+    assert scores["frechet"]["mean"] > real["ceiling"]["frechet"]["mean"]
+    assert 0 < scores["purity"]["mean"] <= 1
+    assert scores["session"]["command"].startswith("python -m experiments.generation")
+    assert "frechet" in capsys.readouterr().out
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()}
+    assert generation.main(flags) == 0
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()} == times
+
+
+def test_a_run_of_other_data_and_a_folder_without_a_run_are_told(
+    judge_folder, finished, tmp_path, capsys
+):
+    flags = ["--classifier", str(judge_folder), "--out", str(tmp_path / "scores")]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / folder.SCORES).write_text("{}")
+    (other / folder.CONFIG).write_text('{"dataset": "mnist"}')
+    for path, sentence in ((other, "is a run on mnist"), (tmp_path, "holds no finished run")):
+        assert generation.main([str(path), *flags]) == 2
+        assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "scores").exists()
