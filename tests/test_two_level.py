@@ -205,7 +205,8 @@ def test_one_category_is_two_levels_with_one_learned_gaussian_on_top(shaken, pix
 
     key = jax.random.key(3)
     got, expected = (
-        jax.jit(partial(cpvae.terms, estimator="hard"))(params, key, pixels) for params in (hcp, hmg)
+        jax.jit(partial(cpvae.terms, estimator="hard"))(params, key, pixels)
+        for params in (hcp, hmg)
     )
     for name, values in got.named().items():
         np.testing.assert_allclose(values, expected.named()[name], rtol=1e-5, atol=1e-5)
