@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from experiments import classifier, folder, generation, run
+from experiments import classifier, folder, generation, judge, run
 from experiments.data import load
-from experiments.generation import Judge
+from experiments.judge import Judge
 
 
 @pytest.fixture(scope="module")
@@ -78,15 +78,19 @@ def test_a_classifier_that_cannot_be_read_is_told(judge_folder, tmp_path, damage
 
 
 def test_real_images_score_better_than_shuffled_ones(judge_folder):
-    judge = Judge(load("digits"), classifier.read(judge_folder))
-    best = generation.ceiling(judge, 0, num=300, draws=2)
-    worst = generation.floor(judge, 0, num=300, draws=2)
-    assert best["images"] == worst["images"] == 300
-    assert best["frechet"]["mean"] < 0.2 * worst["frechet"]["mean"]
-    for name in ("precision", "recall", "density", "coverage"):
-        assert best[name]["mean"] > worst[name]["mean"] + 0.2, name
-    assert best["class_entropy"]["mean"] == pytest.approx(np.log(10), abs=0.1)
-    assert best["frechet"]["std"] > 0
+    by = Judge(load("digits"), classifier.read(judge_folder))
+    ceiling, seen, worst = (
+        kind(by, 0, num=300, draws=2) for kind in (judge.ceiling, judge.seen, judge.floor)
+    )
+    assert ceiling["images"] == len(by.data.valid) < 300  # all there are: the same in every draw
+    assert ceiling["frechet"]["std"] is None
+    assert seen["images"] == worst["images"] == 300
+    assert seen["frechet"]["std"] > 0
+    for best in (ceiling, seen):
+        assert best["frechet"]["mean"] < 0.2 * worst["frechet"]["mean"]
+        for name in ("precision", "recall", "density", "coverage"):
+            assert best[name]["mean"] > worst[name]["mean"] + 0.2, name
+        assert best["class_entropy"]["mean"] == pytest.approx(np.log(10), abs=0.1)
 
 
 def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, capsys):
@@ -98,10 +102,16 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
     assert scores["frechet"]["mean"] > real["ceiling"]["frechet"]["mean"]
     assert 0 < scores["purity"]["mean"] <= 1
     assert scores["session"]["command"].startswith("python -m experiments.generation")
-    assert "frechet" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert f"| short | {scores['frechet']['mean']:.2f} ± {scores['frechet']['std']:.2f} |" in table
+    assert table.index("| short |") < table.index("| real, held out |")
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()}
     assert generation.main(flags) == 0
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()} == times
+
+    capsys.readouterr()
+    assert generation.main(["--out", str(tmp_path / "scores")]) == 0  # no runs: it only prints
+    assert capsys.readouterr().out in table
 
 
 def test_a_run_of_other_data_and_a_folder_without_a_run_are_told(
@@ -112,6 +122,8 @@ def test_a_run_of_other_data_and_a_folder_without_a_run_are_told(
     other.mkdir()
     (other / folder.SCORES).write_text("{}")
     (other / folder.CONFIG).write_text('{"dataset": "mnist"}')
+    assert generation.main([str(finished), "--out", str(tmp_path / "scores")]) == 2
+    assert "--classifier is not given" in capsys.readouterr().err
     for path, sentence in ((other, "is a run on mnist"), (tmp_path, "holds no finished run")):
         assert generation.main([str(path), *flags]) == 2
         assert sentence in capsys.readouterr().err

@@ -1,0 +1,86 @@
+"""The figures of the paper, from tiny runs: on the synthetic mixture, and on digits for MNIST."""
+
+import json
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from experiments import figures, run, sweep
+from experiments.data import load
+from experiments.sweep import Cell
+
+TINY = ["--latent", "2", "--hidden", "4", "--epochs", "1", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of finished runs, named as a sweep names them."""
+    path = tmp_path_factory.mktemp("runs")
+    for cell in (Cell("synthetic", "cp", 150), Cell("mnist", "vae", 1), Cell("mnist", "cp", 10)):
+        data = ["--dataset", "synthetic", "--num", "400"]
+        if cell.dataset == "mnist":
+            data = ["--dataset", "digits"]
+        flags = [
+            "--model",
+            cell.model,
+            "--K",
+            str(cell.K),
+            "--out",
+            str(path / f"{cell.name}-seed0"),
+        ]
+        assert run.main([*data, *flags, *TINY]) == 0
+    return path
+
+
+@pytest.fixture
+def command(runs, tmp_path, monkeypatch):
+    """The command on those runs, with digits in the place of MNIST."""
+    small = {"mnist": "digits", "synthetic": "synthetic"}
+    monkeypatch.setattr(figures.datasets, "load", lambda name, **places: load(small[name]))
+    monkeypatch.setattr(figures.evaluate, "DENSITY_SAMPLES", 500)
+    folders = ["--runs", str(runs), "--results", str(tmp_path / "results")]
+    return lambda *flags: figures.main([*flags, *folders, "--out", str(tmp_path / "figures")])
+
+
+def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
+    command, tmp_path, capsys
+):
+    assert command() == 0
+    lines = {
+        line.split(":")[0].split(",")[0]: line for line in capsys.readouterr().out.splitlines()
+    }
+    for number in (3, 4, 5, 6, 7, 8):
+        path = tmp_path / "figures" / f"figure{number}.png"
+        assert str(path) in lines
+        assert np.ptp(matplotlib.image.imread(path)[..., :3]) > 0.9
+    assert lines["figure 9"].startswith("figure 9: none of its runs is in")
+    assert (
+        "without synthetic-vae-K1, synthetic-cp-K2" in lines[str(tmp_path / "figures/figure3.png")]
+    )
+    assert lines[str(tmp_path / "figures/figure6.png")].endswith("without mnist-cp-K1")
+    assert "without" not in lines[str(tmp_path / "figures/figure7.png")]
+
+
+def test_a_caption_has_the_score_of_the_samples_where_it_was_taken(runs, tmp_path):
+    whole = sweep.Sweep("short", runs, tmp_path, seeds=1, side_by_side=1, flags=[])
+    cell = Cell("mnist", "cp", 10)
+    source = figures.Source(whole, {})
+    assert source.caption(cell) == "CP, K = 10"
+    (tmp_path / "generation").mkdir()
+    file = tmp_path / "generation" / "mnist-cp-K10-seed0.json"
+    file.write_text(json.dumps({"frechet": {"mean": 12.34, "std": 0.1}}))
+    assert source.caption(cell) == "CP, K = 10\nFréchet distance 12.3"
+
+
+def test_what_a_figure_lacks_is_trained_if_asked(command, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 0)
+    monkeypatch.setattr(sweep.Sweep, "_collect", lambda *_: None)
+    assert command("--figures", "3", "--train", "--only", "synthetic-mg-*") == 0
+    assert [argv[argv.index("--model") + 1] for argv in asked] == ["mg", "mg"]
+    monkeypatch.setattr(run, "main", lambda argv: 130)
+    assert command("--figures", "3", "--train") == 130
+    capsys.readouterr()
+    assert command("--figures", "3", "--train", "--only", "mnist-gan") == 2
+    assert "--only mnist-gan names no cell" in capsys.readouterr().err
