@@ -59,8 +59,8 @@ def evaluate(
     true = cpvae_jax.bound_terms(params, keys.bound, data.test, samples=bound_samples)
     bound = true.pop("bound")
     result: dict[str, Any] = {
-        "test_bound": _mean(bound),
-        "test_terms": {name: _mean(values) for name, values in true.items()},
+        "test_bound": mean_and_error(bound),
+        "test_terms": {name: mean_and_error(values) for name, values in true.items()},
         "decomposition": cpvae_jax.decomposition(params, keys.decomposition, data.test),
         "categories": _use(params.aggregate),
     }
@@ -68,7 +68,7 @@ def evaluate(
         relaxed = cpvae_jax.bound_terms(
             params, keys.relaxed, data.test, estimator="relaxed", temperature=temperature
         )
-        result["relaxed_figure"] = {**_mean(relaxed["bound"]), "temperature": temperature}
+        result["relaxed_figure"] = {**mean_and_error(relaxed["bound"]), "temperature": temperature}
     if likelihood_samples:
         result["log_likelihood"] = log_likelihood(
             params,
@@ -107,7 +107,7 @@ def log_likelihood(
     """
     if images is None or images >= len(test):
         values = cpvae_jax.log_likelihood(params, key, test, samples=samples, progress=progress)
-        return {**_mean(values), "samples": samples, "images": len(test)}
+        return {**mean_and_error(values), "samples": samples, "images": len(test)}
     key_choice, key_x, key_weights, key_bound = jax.random.split(key, 4)
     chosen = np.asarray(jax.random.choice(key_choice, len(test), (images,), replace=False))
     config = params.config
@@ -115,10 +115,10 @@ def log_likelihood(
     x = likelihoods.of(config).observe(config, key_x, flat)  # 0 and 1 stay when drawn again
     values = cpvae_jax.log_likelihood(params, key_weights, x, samples=samples, progress=progress)
     near = cpvae_jax.bound_terms(params, key_bound, x, estimator="hard", samples=BOUND_DRAWS)
-    gap = _mean(values - near["bound"])
+    gap = mean_and_error(values - near["bound"])
     return {
         "mean": float(np.mean(bound, dtype=np.float64)) + gap["mean"],
-        "standard_error": _mean(bound)["standard_error"],
+        "standard_error": mean_and_error(bound)["standard_error"],
         "subset_error": gap["standard_error"],
         "samples": samples,
         "images": images,
@@ -184,8 +184,8 @@ def _signed(value: dict[str, float]) -> str:
     return f"{value['mean']:.2f} ± {value['standard_error']:.2f}"
 
 
-def _mean(values: np.ndarray) -> dict[str, float]:
-    """The mean over the test set and the standard error that its size leaves."""
+def mean_and_error(values: np.ndarray) -> dict[str, float]:
+    """The mean over examples [N] and the standard error that their number leaves."""
     error = np.std(values, dtype=np.float64) / np.sqrt(len(values))
     return {"mean": float(np.mean(values, dtype=np.float64)), "standard_error": float(error)}
 

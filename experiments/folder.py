@@ -112,6 +112,13 @@ def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder
     return folder
 
 
+def finished(path: Path) -> dict[str, Any]:
+    """The configuration of the finished run in a folder; `UserError` where there is none."""
+    if not (path / SCORES).exists():
+        raise UserError(f"{path} holds no finished run; give folders that experiments.run made.")
+    return read(path / CONFIG)
+
+
 def read(path: Path) -> dict[str, Any]:
     """The configuration of a run, from its file; `UserError` where there is none."""
     try:

@@ -87,11 +87,7 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
     trained = classifier.read(chosen.classifier)
     name = trained.about["data"]
     for path in chosen.runs:
-        if not (path / folder.SCORES).exists():
-            raise UserError(
-                f"{path} holds no finished run; give folders that experiments.run made."
-            )
-        found = folder.read(path / folder.CONFIG).get("dataset")
+        found = folder.finished(path).get("dataset")
         if found != name:
             raise UserError(
                 f"{path} is a run on {found}, but the classifier of {chosen.classifier} was trained "

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from experiments import classifier, folder, generation, judge, run
+from experiments import classifier, folder, generation, judge
 from experiments.data import load
 from experiments.judge import Judge
 
@@ -17,15 +17,6 @@ def judge_folder(tmp_path_factory):
     """The folder of a classifier that the command trained."""
     out = tmp_path_factory.mktemp("classifier")
     assert classifier.main(["--dataset", "digits", "--epochs", "40", "--out", str(out)]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """The folder of a short run on the digits."""
-    out = tmp_path_factory.mktemp("runs") / "digits-short"
-    flags = ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "1", "--quiet"]
-    assert run.main(["--dataset", "digits", "--out", str(out), *flags]) == 0
     return out
 
 

@@ -1,0 +1,53 @@
+"""Runs compared image by image."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import cpvae_jax
+from experiments import compare, folder
+from experiments.data import load
+
+
+def test_the_difference_is_that_of_the_bounds_and_its_error_is_smaller(finished, tmp_path, capsys):
+    """Against a model that is the first one with its outputs shifted: worse on every image alike."""
+    params = cpvae_jax.load(finished)
+    bias = params.decoder["output"]["bias"]
+    output = params.decoder["output"] | {"bias": bias + 0.2}
+    other = tmp_path / "shifted"
+    cpvae_jax.save(
+        other / "checkpoints", params.replace(decoder=params.decoder | {"output": output})
+    )
+    for name in (folder.CONFIG, folder.SCORES):
+        shutil.copy(finished / name, other / name)
+    out = tmp_path / "results" / "pair.json"
+    assert compare.main([str(finished), str(other), str(finished), "--out", str(out)]) == 0
+
+    found, test = json.loads(out.read_text()), load("digits").test
+    first, second = (
+        cpvae_jax.bound_terms(cpvae_jax.load(path), jax.random.key(0), test)["bound"]
+        for path in (finished, other)
+    )
+    assert found["bound"] == pytest.approx(first.mean(), abs=1e-4)
+    shifted = found["better_by"]["shifted"]
+    assert shifted["mean"] == pytest.approx(np.mean(second - first), abs=1e-4)
+    assert shifted["mean"] < -4 * shifted["standard_error"]
+    assert shifted["standard_error"] < 0.5 * first.std() / np.sqrt(len(test))
+    assert found["better_by"][finished.name] == {"mean": 0, "standard_error": 0}
+    assert f"{shifted['mean']:+.3f} ±" in capsys.readouterr().out
+
+
+def test_runs_of_other_data_and_folders_without_a_run_are_told(finished, tmp_path, capsys):
+    (tmp_path / folder.SCORES).write_text("{}")
+    (tmp_path / folder.CONFIG).write_text('{"dataset": "mnist"}')
+    for path, sentence in (
+        (tmp_path, "is a run on mnist"),
+        (tmp_path / "none", "holds no finished run"),
+    ):
+        assert compare.main([str(finished), str(path)]) == 2
+        error = capsys.readouterr().err
+        assert sentence in error
+        assert error.count("\n") == 1
