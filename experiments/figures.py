@@ -1,269 +1,25 @@
 """The paper's figures 3 to 9 from the runs of a sweep: `python -m experiments.figures`.
 
-Draws what the runs allow and says which are missing; `--train` trains those first. The numbers
-that the paper leaves to the eye stand in the titles, where `experiments.generation` has been run.
+Draws what the runs allow and says which are missing; `--train` trains those first, and scores
+their samples by a classifier, which it trains too. The scores stand in the titles: the paper
+leaves them to the eye.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import jax
-import numpy as np
-
-import cpvae_jax
-from cpvae_jax import Params, UserError
-from experiments import data as datasets
-from experiments import evaluate, options, pictures, sweep, table1
-from experiments.data import Dataset
+from cpvae_jax import UserError
+from experiments import classifier, generation, options, sweep
 from experiments.folder import writing
-from experiments.pictures import plt
+from experiments.paper_figures import FIGURES, Source, scores
 from experiments.sweep import Cell, Sweep
 
-SIDE = 6
-"""Samples along each side of a panel."""
-
-NAMES = {
-    "cp": "CP",
-    "full": "CP, full covariance",
-    "vae": "VAE",
-    "mg": "MG",
-    "vp": "VP",
-    "hvae": "HVAE",
-    "hvp": "HVP",
-    "hcp": "HCP",
-}
-"""The models as the paper calls them."""
-
-KNOWN, UNKNOWN = 2, 150
-"""Components given to the synthetic models: as many as there are, and many more."""
-
-DENSITIES = [
-    Cell("synthetic", "vae", 1),
-    *(Cell("synthetic", model, K) for K in (KNOWN, UNKNOWN) for model in ("cp", "mg", "vp")),
-]
-ONE_CATEGORY = [Cell("mnist", "cp", 1), Cell("mnist", "vae", 1)]
-
-
-class Source:
-    """What figures are made of: trained models, their data and their scores, by cell."""
-
-    def __init__(self, whole: Sweep, places: dict[str, Path | None]) -> None:
-        self.whole = whole
-        self.data = cache(lambda name: datasets.load(name, **places))
-        self.params = cache(self._params)
-
-    def _params(self, cell: Cell) -> Params | None:
-        path = self.whole.run_folder(cell, 0)
-        return None if path is None else cpvae_jax.load(path)
-
-    def score(self, cell: Cell) -> dict[str, Any] | None:
-        """The generation scores of a cell's seed 0, if they were taken."""
-        path = self.whole.results / "generation" / f"{cell.name}-seed0.json"
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def caption(self, cell: Cell) -> str:
-        """The name of a cell's model, and what its samples score."""
-        name = NAMES[cell.model] + (f", K = {cell.K}" if cell.K > 1 else "")
-        score = self.score(cell)
-        return name if score is None else f"{name}\nFréchet distance {score['frechet']['mean']:.1f}"
-
-
-Figure = Callable[[Source, Path], None]
-
-
-def figure3(source: Source, path: Path) -> None:
-    """Histograms of the truth and of every method, known and unknown number of components."""
-    truth = source.data("synthetic").test.ravel()
-    bins = _bins(truth)
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(2, 5, figsize=(12, 4.6), sharex=True, sharey=True)
-        for row, (K, known) in zip(grid, ((KNOWN, "known"), (UNKNOWN, "unknown")), strict=True):
-            row[0].hist(truth, bins=bins, density=True, color="0.4")
-            row[0].set(title="truth", ylabel=f"{known} number, K = {K}")
-            for axes, model in zip(row[1:], ("cp", "vae", "mg", "vp"), strict=True):
-                cell = Cell("synthetic", model, 1 if model == "vae" else K)
-                _density(axes, source, cell, None, bins, NAMES[model])
-        _finish(figure, path)
-
-
-def figure4(source: Source, path: Path) -> None:
-    """Excess categories: their weights, and what uniform weights do to the density."""
-    cell = Cell("synthetic", "cp", UNKNOWN)
-    bins = _bins(source.data("synthetic").test)
-    with plt.rc_context(pictures.STYLE):
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3))
-        params = source.params(cell)
-        if params is not None:
-            weights = np.sort(np.asarray(params.aggregate))[::-1]
-            left.bar(np.arange(len(weights)), weights, width=1.0)
-            left.axhline(1 / len(weights), color="tab:orange", linewidth=1, label="p(c) = 1 / K")
-            left.set(title="aggregated posterior", xlabel="category, by weight", ylabel="q(c)")
-            left.legend()
-        _density(middle, source, cell, "aggregate", bins, "c from q(c)")
-        _density(right, source, cell, "uniform", bins, "c uniform")
-        _finish(figure, path)
-
-
-def figure5(source: Source, path: Path) -> None:
-    """Reconstructions by one learned prior and by the fixed one."""
-    test = source.data("mnist").test[: 2 * pictures.COLUMNS]
-    rows, labels = [test / 255], ["original"]
-    for cell, name in zip(ONE_CATEGORY, ("CP, K = 1", "VAE"), strict=True):
-        params = source.params(cell)
-        if params is not None:
-            rows.append(np.asarray(cpvae_jax.reconstruct(params, test)))
-            labels.append(name)
-    shape = (2, pictures.COLUMNS, *test.shape[1:])
-    stacked = np.stack([row.reshape(shape) for row in rows], axis=1)
-    with plt.rc_context(pictures.STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * 2 * len(rows)))
-        pictures.show_rows(axes, stacked.reshape(-1, *shape[1:]), 2 * labels, bounds=(0, 1))
-        _finish(figure, path)
-
-
-def figure6(source: Source, path: Path) -> None:
-    """Generations by one learned prior and by the fixed one."""
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(1, 2, figsize=(8, 4.6))
-        for axes, cell in zip(grid, ONE_CATEGORY, strict=True):
-            _samples(axes, source, cell, side=10)
-        grid[0].set_title(grid[0].get_title().replace("CP", "CP, K = 1", 1))
-        _finish(figure, path)
-
-
-def figure7(source: Source, path: Path) -> None:
-    """MNIST, each panel one category of CP with K = 10."""
-    cell = Cell("mnist", "cp", 10)
-    params, score = source.params(cell), source.score(cell)
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(2, 5, figsize=(11, 5))
-        for k, axes in enumerate(grid.flat):
-            _samples(axes, source, cell, category=k)
-            share = "" if params is None else f", q(c) = {100 * float(params.aggregate[k]):.0f}%"
-            axes.set_title(f"c = {k}{share}")
-        if score is not None:
-            figure.suptitle(
-                "of the samples of a category, "
-                f"{100 * score['purity']['mean']:.1f}% are of its main class by the classifier"
-            )
-        _finish(figure, path)
-
-
-def figure8(source: Source, path: Path) -> None:
-    """MNIST generations of every method by number of components."""
-    _methods(source, path, "mnist", (10, 150, 500))
-
-
-def figure9(source: Source, path: Path) -> None:
-    """Omniglot generations of every method by number of components."""
-    _methods(source, path, "omniglot", (50, 500))
-
-
-FIGURES: dict[int, tuple[Figure, list[Cell]]] = {
-    3: (figure3, DENSITIES),
-    4: (figure4, [Cell("synthetic", "cp", UNKNOWN)]),
-    5: (figure5, ONE_CATEGORY),
-    6: (figure6, ONE_CATEGORY),
-    7: (figure7, [Cell("mnist", "cp", 10)]),
-    8: (figure8, [c for c in table1.cells() if c.dataset == "mnist"]),
-    9: (figure9, [c for c in table1.cells() if c.dataset == "omniglot"]),
-}
-"""Each figure of the paper, and the cells that it shows."""
-
-
-def _bins(truth: np.ndarray) -> list[float]:
-    margin = 0.25 * (truth.max() - truth.min())
-    return np.linspace(truth.min() - margin, truth.max() + margin, 120).tolist()
-
-
-def _density(
-    axes: plt.Axes,
-    source: Source,
-    cell: Cell,
-    weights: str | None,
-    bins: Sequence[float],
-    title: str,
-) -> None:
-    """The histogram of a model's draws, the truth as a line, and their distance."""
-    params = source.params(cell)
-    if params is None:
-        return _absent(axes, title)
-    data: Dataset = source.data("synthetic")
-    truth = data.test.ravel()
-    key = evaluate.Keys.of(0).density
-    x = cpvae_jax.sample(params, key, num=evaluate.DENSITY_SAMPLES, weights=weights, draw=True)
-    distance = evaluate.density_distances({"truth": truth, "model": np.ravel(x)}, data.train)
-    axes.hist(np.ravel(x), bins=bins, density=True, color="tab:blue")
-    axes.hist(truth, bins=bins, density=True, histtype="step", color="black", linewidth=0.8)
-    axes.set(title=f"{title}, W₁ = {distance['model']:.4f}", xlabel="x")
-    return None
-
-
-def _samples(
-    axes: plt.Axes, source: Source, cell: Cell, *, category: int | None = None, side: int = SIDE
-) -> None:
-    """A square of samples, with the cell's caption."""
-    params = source.params(cell)
-    caption = source.caption(cell)
-    if params is None:
-        return _absent(axes, caption)
-    key = jax.random.fold_in(jax.random.key(0), 0 if category is None else category)
-    x = np.asarray(cpvae_jax.sample(params, key, category=category, num=side**2))
-    rows = x.reshape(side, side, *params.config.shape)
-    pictures.show_rows(axes, rows, [""] * side, bounds=(0, 1))
-    axes.set_title(caption)
-    return None
-
-
-def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> None:
-    """A row a method, a column a number of components; methods that have none stand at the top."""
-    trained = [
-        [table1.cell(model, (dataset, K)) for K in Ks] for model in NAMES if model in table1.PAPER
-    ]
-    shown = [
-        row for row in trained if any(c is not None and source.params(c) is not None for c in row)
-    ]
-    if not shown:
-        raise UserError(
-            f"no run of {dataset} is in {source.whole.runs}; train one with --train, or give the "
-            "folder of the runs with --runs."
-        )
-    columns = [
-        at
-        for at in range(len(Ks))
-        if any((c := row[at]) is not None and source.params(c) is not None for row in shown)
-    ]
-    with plt.rc_context(pictures.STYLE):
-        # Few columns: the methods run along the page, else down it.
-        across = len(columns) == 1
-        width = -(-len(shown) // 2) if across else len(columns)
-        height = 2 if across else len(shown)
-        figure, grid = plt.subplots(height, width, figsize=(2.4 * width, 2.7 * height))
-        panels = [row[at] for row in shown for at in columns]
-        for axes in np.ravel(grid):
-            axes.set_axis_off()
-        for axes, cell in zip(np.ravel(grid), panels, strict=False):
-            if cell is not None:
-                axes.set_axis_on()
-                _samples(axes, source, cell)
-        _finish(figure, path)
-
-
-def _absent(axes: plt.Axes, title: str) -> None:
-    axes.set(title=title, xticks=[], yticks=[])
-    axes.text(0.5, 0.5, "not trained", ha="center", va="center", transform=axes.transAxes)
-
-
-def _finish(figure: plt.Figure, path: Path) -> None:
-    figure.set_layout_engine("constrained")
-    pictures.save(figure, path)
+SCORED = ("mnist", "omniglot")
+"""Data sets whose samples are images that a classifier can score."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -278,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--figures", type=int, nargs="+", choices=FIGURES, default=list(FIGURES), help="which"
     )
-    parser.add_argument("--train", action="store_true", help="train what they need first")
+    parser.add_argument("--train", action="store_true", help="train and score what they need first")
     parser.add_argument("--out", type=Path, default=Path("docs/figures"), help="folder of the PNGs")
     arguments = parser.parse_args(argv)
     try:
@@ -294,7 +50,10 @@ def draw(arguments: argparse.Namespace) -> int:
     needed = {cell: None for number in arguments.figures for cell in FIGURES[number][1]}
     code = 0
     if arguments.train:
-        code = whole.train(sweep.chosen(list(needed), arguments.only))
+        wanted = sweep.chosen(list(needed), arguments.only)
+        code = whole.train(wanted)
+        if code < 128:
+            code = score(whole, wanted, options.place_flags(arguments)) or code
         if code >= 128:
             return code
     source = Source(whole, options.places(arguments))
@@ -309,6 +68,25 @@ def draw(arguments: argparse.Namespace) -> int:
             figure(source, path)
         absent = [cell.name for cell in cells if source.params(cell) is None]
         print(f"{path}" + (f", without {', '.join(absent)}" if absent else ""))
+    return code
+
+
+def score(whole: Sweep, cells: Sequence[Cell], places: Sequence[str]) -> int:
+    """Score the samples of the trained cells; returns the last exit code that is not 0.
+
+    What has been trained or scored before is left as it is. `places` are flags.
+    """
+    code = 0
+    for dataset in SCORED:
+        found = [whole.run_folder(cell, 0) for cell in cells if cell.dataset == dataset]
+        runs = [str(path) for path in found if path is not None]
+        if not runs:
+            continue
+        judge = whole.runs / f"classifier-{dataset}"
+        if not judge.exists():
+            code = classifier.main(["--dataset", dataset, "--out", str(judge), *places]) or code
+        out = ["--classifier", str(judge), "--out", str(scores(whole))]
+        code = generation.main([*runs, *out, *places]) or code
     return code
 
 

@@ -35,6 +35,12 @@ def places(options: argparse.Namespace) -> dict[str, Path | None]:
     return {name: getattr(options, name) for name in ("data_dir", "manual_dir", "cache_dir")}
 
 
+def place_flags(options: argparse.Namespace) -> list[str]:
+    """The same as flags, for a command that calls another; places not given are left out."""
+    given = ((name, place) for name, place in places(options).items() if place is not None)
+    return [part for name, place in given for part in (f"--{name.replace('_', '-')}", str(place))]
+
+
 def add_data(group: argparse._ActionsContainer, *, dataset: bool = True) -> None:
     """Which data set, unless the command knows, and where its files lie."""
     if dataset:

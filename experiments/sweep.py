@@ -192,9 +192,7 @@ def of(arguments: argparse.Namespace) -> Sweep:
         checks.at_least(f"--{name.replace('_', '-')}", getattr(arguments, name), 1)
     flags = ["--quiet", "--log-likelihood", str(arguments.log_likelihood)]
     flags += ["--likelihood-images", str(arguments.likelihood_images)]
-    for name, place in options.places(arguments).items():
-        if place is not None:
-            flags += [f"--{name.replace('_', '-')}", str(place)]
+    flags += options.place_flags(arguments)
     return Sweep(
         schedule=arguments.schedule,
         runs=arguments.runs or Path("runs") / arguments.schedule,

@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from experiments import figures, run, sweep
+from experiments import figures, paper_figures, run, sweep
 from experiments.data import load
 from experiments.sweep import Cell
 
@@ -37,8 +37,8 @@ def runs(tmp_path_factory):
 def command(runs, tmp_path, monkeypatch):
     """The command on those runs, with digits in the place of MNIST."""
     small = {"mnist": "digits", "synthetic": "synthetic"}
-    monkeypatch.setattr(figures.datasets, "load", lambda name, **places: load(small[name]))
-    monkeypatch.setattr(figures.evaluate, "DENSITY_SAMPLES", 500)
+    monkeypatch.setattr(paper_figures.datasets, "load", lambda name, **places: load(small[name]))
+    monkeypatch.setattr(paper_figures.evaluate, "DENSITY_SAMPLES", 500)
     folders = ["--runs", str(runs), "--results", str(tmp_path / "results")]
     return lambda *flags: figures.main([*flags, *folders, "--out", str(tmp_path / "figures")])
 
@@ -65,7 +65,7 @@ def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
 def test_a_caption_has_the_score_of_the_samples_where_it_was_taken(runs, tmp_path):
     whole = sweep.Sweep("short", runs, tmp_path, seeds=1, side_by_side=1, flags=[])
     cell = Cell("mnist", "cp", 10)
-    source = figures.Source(whole, {})
+    source = paper_figures.Source(whole, {})
     assert source.caption(cell) == "CP, K = 10"
     (tmp_path / "generation").mkdir()
     file = tmp_path / "generation" / "mnist-cp-K10-seed0.json"
@@ -84,3 +84,18 @@ def test_what_a_figure_lacks_is_trained_if_asked(command, monkeypatch, capsys):
     capsys.readouterr()
     assert command("--figures", "3", "--train", "--only", "mnist-gan") == 2
     assert "--only mnist-gan names no cell" in capsys.readouterr().err
+
+
+def test_samples_of_images_are_scored_by_a_classifier_of_their_data(command, runs, monkeypatch):
+    asked = []
+    for module in (figures.classifier, figures.generation):
+        monkeypatch.setattr(module, "main", lambda argv, m=module: asked.append((m, argv)) or 0)
+    monkeypatch.setattr(run, "main", lambda argv: 0)
+    monkeypatch.setattr(sweep.Sweep, "_collect", lambda *_: None)
+    flags = ["--figures", "7", "4", "--train", "--data-dir", "there"]
+    assert command(*flags) == 0
+    (_, trained), (module, scored) = asked
+    judge = str(runs / "classifier-mnist")
+    assert trained == ["--dataset", "mnist", "--out", judge, "--data-dir", "there"]
+    assert module is figures.generation
+    assert scored[:3] == [str(runs / "mnist-cp-K10-seed0"), "--classifier", judge]
