@@ -1,17 +1,22 @@
 """Saving and loading by Orbax. Nothing is pickled: arrays, and the configuration as JSON.
 
 A folder holds numbered steps, each with `params` and `config` and, in a training run, the
-`state` that training goes on from. `load` reads any of them, and a run folder too.
+`state` that training goes on from. `load` reads any of them, and a run folder too. Arrays are
+plain zarr; a `manifest` tells a step that is whole from one that is not.
 """
 
 from __future__ import annotations
 
 import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from cpvae_jax import files, manifest
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.models import cpvae
@@ -20,49 +25,99 @@ from cpvae_jax.types import Params, Tree
 FOLDER = "checkpoints"
 """Name of the folder of checkpoints inside a run folder."""
 
+CONFIG = "config/metadata"
+"""Where Orbax puts the configuration of a step."""
 
-def manager(folder: str | Path, *, create: bool) -> Any:
-    """An Orbax manager that keeps the two latest steps; close it, or use `with`, to be safe.
+
+class Checkpoints:
+    """The steps of a training run, of which the two latest are kept; make it with `open_for`.
 
     Two, so that the one before is there should the last be damaged.
     """
-    import orbax.checkpoint as ocp
 
-    # Orbax tells each save and restore at the level of warnings: true, but not for a user.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=create, read_only=not create)
-    return ocp.CheckpointManager(Path(folder).absolute(), options=options)
+    def __init__(self, folder: Path) -> None:
+        import orbax.checkpoint as ocp
+
+        self.folder = folder.absolute()
+        self._manager = ocp.CheckpointManager(
+            self.folder,
+            item_handlers={
+                "params": _arrays_handler(),
+                "config": ocp.JsonCheckpointHandler(),
+                "state": _arrays_handler(),
+            },
+            options=ocp.CheckpointManagerOptions(max_to_keep=2),
+        )
+
+    def latest(self) -> int | None:
+        """The last step; None if there is none."""
+        return max(_steps(self.folder), default=None)
+
+    def write(self, step: int, params: Params, state: Tree | None = None) -> None:
+        """Save a step: `params` for use, `state` to go on training from.
+
+        Waits until it is written: the next epoch reuses the memory of the state, and a disk
+        that is full is heard of at once. A step that exists is left as it is.
+
+        Raises `UserError` where it cannot be written; the steps before are untouched then.
+        """
+        import orbax.checkpoint as ocp
+
+        if step in _steps(self.folder):
+            return
+        items = {
+            "params": ocp.args.PyTreeSave(_arrays(params)),
+            "config": ocp.args.JsonSave(params.config.to_dict()),
+        }
+        if state is not None:
+            items["state"] = ocp.args.PyTreeSave(state)
+        try:
+            self._manager.save(step, args=ocp.args.Composite(**items))
+            self._manager.wait_until_finished()
+            manifest.write(self.folder / str(step))
+        # A full disk is an OSError, a ValueError or a RuntimeError, by the layer that met it.
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"the checkpoint {self.folder / str(step)} cannot be written "
+                f"({_first_line(error)}); mend the space on the disk or its permissions and go on "
+                "with --resume: the one before it is whole."
+            ) from error
+
+    def close(self) -> None:
+        """End Orbax's threads."""
+        self._manager.close()
 
 
-def write(manager: Any, step: int, params: Params, state: Tree | None = None) -> None:
-    """Save a step: `params` for use, `state` to go on training from.
+@contextmanager
+def open_for(folder: str | Path) -> Iterator[Checkpoints]:
+    """A folder of checkpoints to write to, made if it is missing; what a crash left is removed.
 
-    Waits until it is written: the next epoch reuses the memory of the state, and a disk that
-    is full is heard of at once. A step that exists is left as it is.
+    Raises `UserError` where it cannot be written.
     """
-    import orbax.checkpoint as ocp
-
-    items = {
-        "params": ocp.args.StandardSave(_arrays(params)),
-        "config": ocp.args.JsonSave(params.config.to_dict()),
-    }
-    if state is not None:
-        items["state"] = ocp.args.StandardSave(state)
-    if step not in manager.all_steps():
-        manager.save(step, args=ocp.args.Composite(**items))
-        manager.wait_until_finished()
-
-
-def read_state(manager: Any, step: int, template: Tree) -> Tree:
-    """The training state of a step, of the shapes of `template`."""
-    import orbax.checkpoint as ocp
-
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    _quiet()
+    path = Path(folder)
     try:
-        args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return manager.restore(step, args=args)["state"]
-    except Exception as error:
-        raise _damaged(Path(manager.directory), step) from error
+        path.mkdir(parents=True, exist_ok=True)
+        for child in path.iterdir():
+            if child.name.split(".")[0].isdigit() and not (child / manifest.FILE).exists():
+                shutil.rmtree(child)
+        steps = Checkpoints(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}); choose another folder."
+        ) from error
+    try:
+        yield steps
+    finally:
+        steps.close()
+
+
+def read_state(steps: Checkpoints, step: int, template: Tree) -> Tree:
+    """The training state of a step, of the shapes of `template`."""
+    folder = steps.folder / str(step)
+    with _told(folder):
+        manifest.verify(folder, ["state"])
+        return _restore(folder / "state", template)
 
 
 def save(folder: str | Path, params: Params) -> None:
@@ -73,19 +128,15 @@ def save(folder: str | Path, params: Params) -> None:
     path = Path(folder)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} exists and is not an empty folder; choose another one to save to.")
-    try:
-        with manager(path, create=True) as steps:
-            write(steps, 0, params)
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}); choose another folder."
-        ) from error
+    with open_for(path) as steps:
+        steps.write(0, params)
 
 
 def load(folder: str | Path) -> Params:
     """The parameters that `save` wrote, or the best ones of a training run's folder.
 
-    Raises `UserError` for a folder that is missing, holds no model, or is damaged.
+    Takes the memory of the model and 2 MiB, whatever the files hold. Raises `UserError` for a
+    folder that is missing, holds no model, is damaged, or disagrees with its configuration.
 
     >>> import tempfile, cpvae_jax
     >>> config = cpvae_jax.Config(shape=(8, 8), K=5)
@@ -95,31 +146,74 @@ def load(folder: str | Path) -> Params:
     ...     cpvae_jax.load(folder + "/model").config == config
     True
     """
-    import orbax.checkpoint as ocp
-
+    _quiet()
     path = Path(folder)
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; give the folder of a run or of a saved model.")
     inner = path / FOLDER if (path / FOLDER).is_dir() else path
-    if not any(child.name.isdigit() for child in inner.iterdir()):
+    found = _steps(inner)
+    if not found:
         raise UserError(
             f"{path} holds no saved model; give the folder of a run or of a saved model."
         )
-    with manager(inner, create=False) as steps:
-        step = steps.latest_step()
-        try:
-            stored = steps.restore(step, args=ocp.args.Composite(config=ocp.args.JsonRestore()))
-            config = Config.from_dict(stored["config"])
-            template = jax.eval_shape(lambda key: cpvae.init(key, config, None), _key())
-            arrays = jax.tree.map(ocp.utils.to_shape_dtype_struct, _arrays(template))
-            restored = steps.restore(
-                step, args=ocp.args.Composite(params=ocp.args.StandardRestore(arrays))
-            )
-        except UserError:
-            raise
-        except Exception as error:
-            raise _damaged(inner, step) from error
-    return Params(**restored["params"], config=config)
+    step = inner / str(max(found))
+    with _told(step):
+        manifest.verify(step, ["params", "config"])
+        values = files.read_json(step / CONFIG)
+        if not isinstance(values, dict):
+            raise files.DamagedError(f"{CONFIG} is no configuration")
+        config = Config.from_dict(values)
+        template = jax.eval_shape(lambda key: cpvae.init(key, config, None), _key())
+        restored = _restore(step / "params", _arrays(template))
+    return Params(**restored, config=config)
+
+
+def _restore(folder: Path, template: Tree) -> Tree:
+    """The arrays of a folder, of the structure, shapes and types of a template."""
+    import orbax.checkpoint as ocp
+
+    # Fitted first: Orbax takes arrays of other lengths too, and cuts or fills them.
+    stored = {
+        ".".join(map(_name, path)): _as_stored(leaf)
+        for path, leaf in jax.tree.leaves_with_path(template)
+    }
+    manifest.fits(folder, stored)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    how = ocp.checkpoint_utils.construct_restore_args(abstract)
+    with ocp.Checkpointer(_arrays_handler()) as reader:
+        return reader.restore(
+            folder.absolute(), args=ocp.args.PyTreeRestore(abstract, restore_args=how)
+        )
+
+
+def _as_stored(leaf: Any) -> Any:
+    """Shape and type of a leaf on disk: keys are stored as whole numbers."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.eval_shape(jax.random.key_data, leaf)
+    return leaf
+
+
+def _name(entry: Any) -> str:
+    """A step of a path in a tree, as Orbax writes it."""
+    return str(getattr(entry, "name", getattr(entry, "key", getattr(entry, "idx", None))))
+
+
+def _arrays_handler() -> Any:
+    """Arrays as plain zarr: what is on the disk can be checked before it is read."""
+    import orbax.checkpoint as ocp
+
+    return ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=False, use_compression=False)
+
+
+def _quiet() -> None:
+    """Orbax tells each save and restore at the level of warnings: true, but not for a user."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _steps(folder: Path) -> list[int]:
+    """The steps of a folder that are whole: their manifest is written last."""
+    names = (child.name for child in folder.iterdir() if (child / manifest.FILE).exists())
+    return [int(name) for name in names if name.isdigit()]
 
 
 def _key() -> jax.Array:
@@ -138,8 +232,26 @@ def _arrays(params: Params) -> dict[str, Tree]:
     }
 
 
-def _damaged(folder: Path, step: int | None) -> UserError:
-    return UserError(
-        f"the checkpoint {folder / str(step)} is damaged, incomplete or of another program; "
-        f"remove that folder to fall back on the one before it in {folder}, if there is one."
-    )
+@contextmanager
+def _told(step: Path) -> Iterator[None]:
+    """Turns all that reading a step can meet into a sentence that names it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"the checkpoint {step} cannot be loaded: {error}") from error
+    except manifest.NewerError as error:
+        raise UserError(
+            f"the checkpoint {step} was written by a newer version of cpvae_jax ({error}); load it "
+            "with that version."
+        ) from error
+    # What Orbax meets in files that fit their manifest is known to nobody.
+    except Exception as error:
+        raise UserError(
+            f"the checkpoint {step} is damaged or of another program ({_first_line(error)}); "
+            f"remove that folder to fall back on the one before it in {step.parent}, if there is "
+            "one."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

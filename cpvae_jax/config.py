@@ -10,6 +10,9 @@ from cpvae_jax.errors import UserError
 
 BINARISE = ("dynamic", "threshold", "none")
 
+LAYERS = 100
+"""The most gated layers: more are a mistake, or the configuration of somebody with bad intent."""
+
 
 @dataclass(frozen=True)
 class Config:
@@ -55,9 +58,9 @@ class Config:
             raise UserError(
                 f"latent is {self.latent}; z needs a whole number of dimensions, at least 1."
             )
-        if not self.hidden or any(n < 1 for n in self.hidden):
+        if not 1 <= len(self.hidden) <= LAYERS or any(n < 1 for n in self.hidden):
             raise UserError(
-                f"hidden is {self.hidden}; give the width of one or more layers, such as (300, 300)."
+                f"hidden is {self.hidden}; give the widths of 1 to {LAYERS} layers, such as (300, 300)."
             )
         if self.scale is not None and not (self.scale > 0 and math.isfinite(self.scale)):
             raise UserError(

@@ -31,6 +31,9 @@ TRAINABLE = ("relaxed", "straight-through", "exact")
 VALIDATION_BATCH = 500
 """Examples scored at once: large products, bounded memory."""
 
+SKIPS = 5
+"""Steps in a row without finite numbers that end a training."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -112,7 +115,9 @@ class TrainState:
     wait: jax.Array
     """[], epochs since the best one, none counted in the warm-up"""
     stopped: jax.Array
-    """[], whether early stopping, or a number that is not finite, has ended this seed"""
+    """[], whether early stopping, or steps without finite numbers, have ended this seed"""
+    skips: jax.Array
+    """[], steps skipped in a row, up to now; at `SKIPS` every further step is skipped too"""
     key: jax.Array
     """[], the seed's key, never changed: epochs and steps fold their numbers into it"""
 
@@ -160,7 +165,11 @@ def loss(
 def _train_epoch(
     state: TrainState, data: jax.Array, training: Training
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """One pass over the data in a fresh order; a last short batch is left out of it."""
+    """One pass over the data in a fresh order; a last short batch is left out of it.
+
+    A step whose bound or gradient is not finite is skipped: parameters and optimiser stay as
+    they were, the metrics count it, and of the bound's terms those that were to blame.
+    """
     config = state.params.config
     observe = likelihoods.of(config).observe
     batch = min(training.batch_size, len(data))
@@ -171,9 +180,9 @@ def _train_epoch(
     adam = optimiser()
 
     def step(
-        carry: tuple[Params, Any], at: tuple[jax.Array, jax.Array]
-    ) -> tuple[tuple[Params, Any], dict[str, jax.Array]]:
-        params, opt_state = carry
+        carry: tuple[Params, Any, jax.Array], at: tuple[jax.Array, jax.Array]
+    ) -> tuple[tuple[Params, Any, jax.Array], tuple[Tree, Tree, jax.Array]]:
+        params, opt_state, skips = carry
         number, indices = at
         key_x, key_terms = jax.random.split(jax.random.fold_in(key_steps, number))
         x = observe(config, key_x, data[indices])
@@ -186,22 +195,31 @@ def _train_epoch(
             training.temperature_at(epoch),
             training.estimator,
         )
-        updates, opt_state = adam.update(gradient, opt_state, params)
+        means = jax.tree.map(jnp.mean, terms.named())
+        norm = optax.tree.norm(gradient)
+        faults = {name: ~jnp.isfinite(value) for name, value in means.items()}
+        good = jnp.isfinite(norm) & ~faults.pop("bound") & (skips < SKIPS)
+        skips = jnp.where(good, 0, jnp.minimum(skips + 1, SKIPS))
+        updates, moved = adam.update(gradient, opt_state, params)
         rate = training.learning_rate_at(epoch - 1 / steps)  # of the step's beginning: never 0
-        params = jax.tree.map(lambda p, u: p - rate * u, params, updates)
-        return (params, opt_state), jax.tree.map(jnp.mean, terms.named())
+        params = jax.tree.map(lambda p, u: jnp.where(good, p - rate * u, p), params, updates)
+        opt_state = jax.tree.map(partial(jnp.where, good), moved, opt_state)
+        return (params, opt_state, skips), ({**means, "gradient_norm": norm}, faults, good)
 
-    (params, opt_state), history = jax.lax.scan(
-        step, (state.params, state.opt_state), (jnp.arange(steps), order)
+    (params, opt_state, skips), (history, faults, good) = jax.lax.scan(
+        step, (state.params, state.opt_state, state.skips), (jnp.arange(steps), order)
     )
     done = state.epoch + 1
-    metrics = {f"train_{name}": jnp.mean(values) for name, values in history.items()}
+    metrics = {f"train_{name}": jnp.mean(values, where=good) for name, values in history.items()}
+    metrics |= {f"skipped_{name}": jnp.sum(steps) for name, steps in faults.items()}
     metrics |= {
+        "skipped": jnp.sum(~good),
         "epoch": done,
         "beta": training.beta_at(done.astype(jnp.float32)),
         "temperature": training.temperature_at(done.astype(jnp.float32)),
     }
-    return replace(state, params=params, opt_state=opt_state, epoch=done), metrics
+    state = replace(state, params=params, opt_state=opt_state, epoch=done, skips=skips)
+    return state, metrics
 
 
 def _validate(
@@ -238,8 +256,7 @@ def _epoch(
     state, metrics = _train_epoch(state, train, training)
     scores, aggregate = _validate(state.params, _streams(state.key).valid, valid)
     bound = scores["bound"]
-    finite = jnp.isfinite(metrics["train_bound"])
-    better = (bound > state.best_bound) & ~state.stopped & finite
+    better = (bound > state.best_bound) & ~state.stopped
     warm = state.epoch <= training.warmup
     wait = jnp.where(better | warm, 0, state.wait + 1)
     candidate = replace(state.params, aggregate=aggregate)
@@ -249,7 +266,7 @@ def _epoch(
         best_bound=jnp.where(better, bound, state.best_bound),
         best_epoch=jnp.where(better, state.epoch, state.best_epoch),
         wait=jnp.where(state.stopped, state.wait, wait),
-        stopped=state.stopped | (wait >= training.patience) | ~finite,
+        stopped=state.stopped | (wait >= training.patience) | (state.skips >= SKIPS),
     )
     metrics |= {f"valid_{name}": value for name, value in scores.items()}
     metrics |= {"best_epoch": state.best_epoch, "stopped": state.stopped}
@@ -277,6 +294,7 @@ def program(
             epoch=zero,
             wait=zero,
             stopped=jnp.array(False),
+            skips=zero,
             key=key,
         )
 

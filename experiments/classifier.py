@@ -7,7 +7,6 @@ which generated images are compared with real ones. No label of it ever reaches 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +21,10 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from cpvae_jax import UserError, checks
+from cpvae_jax import UserError, checks, files
 from experiments import folder, options, provenance
 from experiments.data import Dataset, load
+from experiments.data.archive import read_npz
 
 WEIGHTS, ABOUT = "weights.npz", "classifier.json"
 BATCH = 100
@@ -184,10 +184,9 @@ def save(path: Path, classifier: Classifier) -> None:
 def read(path: Path) -> Classifier:
     """The classifier that `save` wrote; `UserError` where there is none, or it is damaged."""
     try:
-        about = json.loads((path / ABOUT).read_text())
-        # Opened here: NumPy leaves a file that it finds damaged open.
-        with (path / WEIGHTS).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            weights = unflatten_dict({name: jnp.asarray(file[name]) for name in file}, sep="/")
+        about = files.read_json(path / ABOUT)
+        _, arrays = read_npz(path / WEIGHTS)
+        weights = unflatten_dict(jax.tree.map(jnp.asarray, arrays), sep="/")
         classes, shape = int(about["classes"]), tuple(about["shape"])
         wanted = jax.eval_shape(Net(classes).init, jax.random.key(0), jnp.zeros((1, *shape)))
         if jax.tree.map(jnp.shape, weights) != jax.tree.map(jnp.shape, wanted):

@@ -1,5 +1,6 @@
 """The folder of a run: who may open it, what it holds, how it is written.
 
+.lock           held by the program that trains in it
 config.json     what was asked for; a run goes on only with the same
 checkpoints/    Orbax; `cpvae_jax.load` reads the best parameters from here
 metrics.jsonl   a line an epoch
@@ -9,17 +10,23 @@ pictures/       PNG files
 
 from __future__ import annotations
 
+import fcntl
 import json
-import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from cpvae_jax import files
 from cpvae_jax.errors import UserError
 
 CONFIG, SESSIONS, LOG, SCORES = "config.json", "sessions.jsonl", "metrics.jsonl", "metrics.json"
 PICTURES = "pictures"
+LOCK = ".lock"
+
+FORMAT = 1
+"""Raise it when this version cannot go on with the runs of the one before."""
 
 
 class RunFolder:
@@ -39,7 +46,18 @@ class RunFolder:
             text = (self.path / name).read_text()
         except FileNotFoundError:
             return []
-        return [json.loads(line) for line in text.split("\n")[:-1]]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{self.path / name} cannot be read ({error}).") from error
+        found = []
+        for number, line in enumerate(text.split("\n")[:-1], 1):
+            try:
+                found.append(json.loads(line))
+            except (ValueError, RecursionError) as error:
+                raise UserError(
+                    f"line {number} of {self.path / name} is damaged; take that line out to go on "
+                    "without it."
+                ) from error
+        return found
 
     def rewind(self, epoch: int) -> None:
         """Drop what the log of epochs holds beyond one that training goes on from."""
@@ -61,10 +79,8 @@ class RunFolder:
         return writing(self.path)
 
     def _replace(self, name: str, text: str) -> None:
-        partial = self.path / f".{name}.partial"
         with self.writing():
-            partial.write_text(text)
-            os.replace(partial, self.path / name)
+            files.replace(self.path / name, text)
 
 
 @contextmanager
@@ -79,18 +95,37 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder:
-    """Make the folder of a new run, or open that of a run to go on with.
+@contextmanager
+def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> Iterator[RunFolder]:
+    """Make the folder of a new run, or open that of a run to go on with; held till the end.
 
     Raises `UserError` where it holds another configuration, a run that was not asked to go
-    on, something that is no run, or where it cannot be written.
+    on, something that is no run, where another program holds it, or it cannot be written.
     """
-    folder = RunFolder(path)
+    settings = {"format": FORMAT, **settings}
+    _check(path, settings, resume=resume)
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    with _held(path):
+        _check(path, settings, resume=resume)  # another program may have been here meanwhile
+        folder = RunFolder(path)
+        if not (path / CONFIG).exists():
+            folder.write_json(CONFIG, settings)
+        yield folder
+
+
+def _check(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
     if (path / CONFIG).exists():
         found = read(path / CONFIG)
         different = sorted(
             key for key in found.keys() | settings.keys() if found.get(key) != settings.get(key)
         )
+        if "format" in different:
+            raise UserError(
+                f"{path} holds a run of another version of this program (format "
+                f"{found.get('format')}, not {FORMAT}); go on with that version, or choose another "
+                "folder with --out."
+            )
         if different:
             raise UserError(
                 f"{path} holds a run with another configuration ({', '.join(different)} differ); "
@@ -101,15 +136,41 @@ def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> RunFolder
                 f"{path} holds a run of this configuration already; add --resume to go on with "
                 "it, or choose another folder with --out."
             )
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+    elif path.exists() and not _empty(path):
         raise UserError(f"{path} exists and holds no run; choose another folder with --out.")
     elif resume:
         raise UserError(f"{path} holds no run to resume; leave out --resume to begin one.")
-    else:
-        with writing(path):
-            path.mkdir(parents=True, exist_ok=True)
-        folder.write_json(CONFIG, settings)
-    return folder
+
+
+def _empty(path: Path) -> bool:
+    """Whether a folder holds nothing, or what a run that was killed at its start leaves."""
+    return path.is_dir() and {child.name for child in path.iterdir()} <= {
+        LOCK,
+        f".{CONFIG}.partial",
+    }
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Holds a run folder for this program; the system lets go of it however the program ends."""
+    with writing(path):
+        file = (path / LOCK).open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another program trains in {path}; wait for its end, or choose another folder "
+                "with --out."
+            ) from error
+        except OSError as error:  # some network file systems have no locks
+            print(f"note: {path} cannot be locked ({error.strerror}).", file=sys.stderr)
+        yield
+
+
+def result(path: Path) -> dict[str, Any]:
+    """The scores in a file that a command wrote; `UserError` where it is damaged."""
+    return read_json(path, "remove it, so that it is made anew")
 
 
 def finished(path: Path) -> dict[str, Any]:
@@ -121,10 +182,15 @@ def finished(path: Path) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, Any]:
     """The configuration of a run, from its file; `UserError` where there is none."""
+    return read_json(path, "choose another folder with --out")
+
+
+def read_json(path: Path, remedy: str) -> dict[str, Any]:
+    """What a file of ours holds; `UserError`, with a remedy, where it is damaged or missing."""
     try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged; choose another folder with --out.") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path} is no configuration of a run; choose another folder with --out.")
+        found = files.read_json(path)
+        if not isinstance(found, dict):
+            raise files.DamagedError("it holds something else")
+    except files.DamagedError as error:
+        raise UserError(f"{path} is damaged ({error}); {remedy}.") from error
     return found

@@ -7,7 +7,6 @@ runs it only prints.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,7 +123,7 @@ def tables(out: Path) -> str:
     draws; real images last."""
     by_data: dict[str, list[Path]] = {}
     for path in sorted(out.glob("*.json")):
-        found = json.loads(path.read_text())["classifier"]["data"]
+        found = folder.result(path)["classifier"]["data"]
         by_data.setdefault(found, []).append(path)
     return "\n\n".join(_table(name, paths) for name, paths in by_data.items())
 
@@ -134,7 +133,7 @@ def _table(name: str, paths: Sequence[Path]) -> str:
     lines = [head, ["---"] * len(head)]
     reals: list[list[str]] = []
     for path in paths:
-        found = json.loads(path.read_text())
+        found = folder.result(path)
         if path.stem == f"{name}-{REAL}":
             reals = [_row(title, found[kind]) for kind, title in REALS.items()]
         else:

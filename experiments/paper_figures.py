@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import cpvae_jax
 from cpvae_jax import Params, UserError
 from experiments import data as datasets
-from experiments import evaluate, pictures, table1
+from experiments import evaluate, folder, pictures, table1
 from experiments.data import Dataset
 from experiments.pictures import plt
 from experiments.sweep import Cell, Sweep
@@ -60,7 +59,7 @@ class Source:
         """The generation scores of the run that holds a cell's seed 0, if they were taken."""
         run = self.whole.run_folder(cell, 0)
         path = None if run is None else scores(self.whole) / f"{run.name}.json"
-        return None if path is None or not path.exists() else json.loads(path.read_text())
+        return None if path is None or not path.exists() else folder.result(path)
 
     def caption(self, cell: Cell) -> str:
         """The name of a cell's model, and what its samples score."""

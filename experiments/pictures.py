@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,11 @@ STYLE: Any = {
 
 
 def save(figure: plt.Figure, path: Path) -> None:
-    figure.savefig(path, bbox_inches="tight")
+    """Write a figure, whole or not at all."""
+    partial = path.with_name(f".partial.{path.name}")
+    figure.savefig(partial, bbox_inches="tight")
     plt.close(figure)
+    os.replace(partial, path)
 
 
 def is_image(shape: Sequence[int]) -> bool:

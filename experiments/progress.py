@@ -51,7 +51,8 @@ class Log:
         self._bar.set_postfix_str(
             f"valid bound {value['valid_bound']:.2f} = {value['valid_reconstruction']:.2f} "
             f"- KL(c) {value['valid_kl_c']:.2f} - KL(z) {value['valid_kl_z']:.2f}, "
-            f"best at {value['best_epoch']:.0f}",
+            f"best at {value['best_epoch']:.0f}"
+            + (f", {value['skipped']:.0f} steps skipped" if value["skipped"] else ""),
             refresh=False,
         )
         self._bar.update()

@@ -16,10 +16,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, priors, train
-from experiments import extend, folder, provenance
+from experiments import diagnosis, extend, folder, provenance
 from experiments.data import Dataset, check, load
 from experiments.options import parse, places
 from experiments.progress import Interrupt, Log
@@ -34,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped by SIGINT; what was saved before is kept.", file=sys.stderr)
+        return 130
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
@@ -49,23 +51,24 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     config = model_config(options, data)
     check(data, config.likelihood)
     path = options.out or default_path(options)
-    run_folder = folder.open_run(path, settings(options, config, training), resume=options.resume)
-    print(f"{data.source}\nrun folder: {path}", flush=True)
-
-    run_folder.append(folder.SESSIONS, provenance.describe(arguments))
-    state, params, stopped_by = train_in(run_folder, options, config, training, data)
-    if params is None:
-        print(
-            f"stopped by {stopped_by.name} after epoch {int(state.epoch[0])} and saved; "
-            "the same command with --resume goes on from there.",
-            flush=True,
-        )
-        return stopped_by.exit_code
-    history = run_folder.lines(folder.LOG)
-    print(outcome(state, training, options.seed, history), flush=True)
-    score(run_folder, options, data, state, params, training, history)
-    draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
-    print(f"scores, pictures and the model are in {path}", flush=True)
+    with folder.open_run(
+        path, settings(options, config, training), resume=options.resume
+    ) as run_folder:
+        print(f"{data.source}\nrun folder: {path}", flush=True)
+        run_folder.append(folder.SESSIONS, provenance.describe(arguments))
+        state, params, stopped_by = train_in(run_folder, options, config, training, data)
+        if params is None:
+            print(
+                f"stopped by {stopped_by.name} after epoch {int(state.epoch[0])} and saved; "
+                "the same command with --resume goes on from there.",
+                flush=True,
+            )
+            return stopped_by.exit_code
+        history = run_folder.lines(folder.LOG)
+        print(outcome(state, training, options.seed, history), flush=True)
+        score(run_folder, options, data, state, params, training, history)
+        draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
+        print(f"scores, pictures and the model are in {path}", flush=True)
     return 0
 
 
@@ -148,9 +151,9 @@ def train_in(
     state = program.init(jnp.stack([jax.random.key(s) for s in seeds(options)]))
     with (
         Interrupt() as interrupt,
-        checkpoint.manager(run_folder.path / checkpoint.FOLDER, create=True) as steps,
+        checkpoint.open_for(run_folder.path / checkpoint.FOLDER) as steps,
     ):
-        saved = steps.latest_step()
+        saved = steps.latest()
         if saved is not None:
             state = checkpoint.read_state(steps, saved, state)
         run_folder.rewind(saved or 0)
@@ -165,26 +168,18 @@ def train_in(
             if interrupt.signal is not None:
                 break
             if time.monotonic() - last_save >= options.checkpoint_every:
-                checkpoint.write(steps, int(state.epoch[0]), train.best_params(state), state)
+                steps.write(int(state.epoch[0]), train.best_params(state), state)
                 last_save = time.monotonic()
         log.close()
         ended = train.finished(state, training)
         params = train.finish(state, flat_train) if ended else None
-        checkpoint.write(steps, int(state.epoch[0]), params or train.best_params(state), state)
-    diverged(run_folder, state)
-    return state, params, interrupt
-
-
-def diverged(run_folder: folder.RunFolder, state: train.TrainState) -> None:
-    """Raise `UserError` if the numbers of the last epoch were no longer finite for any seed."""
-    last = run_folder.lines(folder.LOG)[-1]
-    bad = [name for name, value in last.items() if not np.all(np.isfinite(value))]
-    if bad and not np.any(np.isfinite(last["train_bound"])):
-        raise UserError(
-            f"training diverged in epoch {last['epoch']} ({', '.join(bad)} not finite); try a "
-            "smaller --learning-rate, or look for outliers in the data. The best parameters, of "
-            f"epoch {int(state.best_epoch[train.best_seed(state)])}, are kept in {run_folder.path}."
+        steps.write(int(state.epoch[0]), params or train.best_params(state), state)
+    if ended:
+        last = run_folder.lines(folder.LOG)[-1:]
+        diagnosis.raise_if_diverged(
+            state, last[0] if last else {}, training, data.train, run_folder.path
         )
+    return state, params, interrupt
 
 
 def seeds(options: argparse.Namespace) -> list[int]:
@@ -195,16 +190,20 @@ def seeds(options: argparse.Namespace) -> list[int]:
 def outcome(
     state: train.TrainState, training: Training, seed: int, history: Sequence[dict[str, Any]]
 ) -> str:
-    """A sentence on how training ended."""
+    """Sentences on how training ended."""
     best = train.best_seed(state)
+    notes = [
+        note for note in (diagnosis.skips(history), diagnosis.came_apart(history, best)) if note
+    ]
     kept = f"; kept seed {seed + best} of {len(state.epoch)}" if len(state.epoch) > 1 else ""
     epoch = int(state.epoch[0])
     why = "early stopping" if bool(state.stopped.all()) else f"the most epochs, {training.epochs}"
     minutes = sum(line["seconds"] for line in history) / 60
-    return (
+    ended = (
         f"trained {epoch} epochs in {minutes:.1f} minutes, ended by {why}; best validation bound "
         f"{float(state.best_bound[best]):.2f} nats at epoch {int(state.best_epoch[best])}{kept}"
     )
+    return "\n".join([ended, *(f"note: {note}" for note in notes)])
 
 
 def score(
@@ -279,7 +278,8 @@ def draw(
     with run_folder.writing():
         pictures.samples(run_folder.picture("samples"), params, key, data.test)
         pictures.reconstructions(run_folder.picture("reconstructions"), params, data.test)
-        pictures.curves(run_folder.picture("curves"), history)
+        if history:
+            pictures.curves(run_folder.picture("curves"), history)
         if params.config.K > 1:
             pictures.aggregate(run_folder.picture("aggregate"), params)
         if data.shape == (1,):

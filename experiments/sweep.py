@@ -8,7 +8,6 @@ table and the figures are made of those files and folders. What is done is not d
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
@@ -110,7 +109,7 @@ class Sweep(NamedTuple):
     def done(self, cell: Cell) -> list[dict[str, Any]]:
         """The scores of a cell that are there, by seed."""
         paths = (self.result(cell, seed) for seed in range(self.seeds))
-        return [json.loads(path.read_text()) for path in paths if path.exists()]
+        return [folder.result(path) for path in paths if path.exists()]
 
     def train(self, cells: Iterable[Cell]) -> int:
         """Train and score what is missing; returns the exit code of the last run that failed.
@@ -144,7 +143,7 @@ class Sweep(NamedTuple):
 
     def _collect(self, cell: Cell, path: Path) -> None:
         """The scores of a run folder, one file a seed."""
-        scores = json.loads((path / folder.SCORES).read_text())
+        scores = folder.result(path / folder.SCORES)
         seeds = scores.pop("seeds")
         with folder.writing(self.results):
             self.results.mkdir(parents=True, exist_ok=True)

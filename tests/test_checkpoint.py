@@ -31,9 +31,8 @@ def test_training_resumes_bit_for_bit(runs, assert_same_bits, tmp_path):
     """Four epochs of three seeds are two, a checkpoint, and two more."""
     run = runs[3]
     half, straight = run.states[2], run.states[4]
-    with checkpoint.manager(tmp_path / checkpoint.FOLDER, create=True) as steps:
-        checkpoint.write(steps, 2, train.best_params(half), half)
-        steps.wait_until_finished()
+    with checkpoint.open_for(tmp_path / checkpoint.FOLDER) as steps:
+        steps.write(2, train.best_params(half), half)
         state = checkpoint.read_state(steps, 2, run.states[0])
     assert_same_bits(state, half)
     for expected in run.metrics[2:]:
@@ -52,9 +51,9 @@ def test_nothing_is_pickled_and_the_configuration_is_json(params, tmp_path):
 
 
 def test_two_steps_are_kept_and_the_latest_is_loaded(params, tmp_path):
-    with checkpoint.manager(tmp_path, create=True) as steps:
+    with checkpoint.open_for(tmp_path) as steps:
         for step in range(3):
-            checkpoint.write(steps, step, params.replace(aggregate=jnp.full(2, float(step))))
+            steps.write(step, params.replace(aggregate=jnp.full(2, float(step))))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
     np.testing.assert_array_equal(load(tmp_path).aggregate, [2, 2])
 
@@ -77,8 +76,8 @@ def test_folders_without_a_model_are_told(tmp_path):
 @pytest.mark.parametrize("part", ["params", "config", "state"])
 def test_a_damaged_checkpoint_is_told(part, params, tmp_path):
     state = {"epoch": jnp.array(3)}
-    with checkpoint.manager(tmp_path, create=True) as steps:
-        checkpoint.write(steps, 5, params, state)
+    with checkpoint.open_for(tmp_path) as steps:
+        steps.write(5, params, state)
     for path in sorted((tmp_path / "5" / part).rglob("*"), reverse=True):
         if path.is_file():
             path.write_bytes(b"{")
@@ -86,7 +85,7 @@ def test_a_damaged_checkpoint_is_told(part, params, tmp_path):
     def read():
         if part != "state":
             return load(tmp_path)
-        with checkpoint.manager(tmp_path, create=False) as steps:
+        with checkpoint.open_for(tmp_path) as steps:
             return checkpoint.read_state(steps, 5, state)
 
     with pytest.raises(UserError, match=r"5 is damaged.*fall back on the one before"):

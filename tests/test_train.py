@@ -40,7 +40,8 @@ def test_states_and_metrics_have_an_axis_of_seeds(R, runs):
     terms = ("bound", "reconstruction", "kl_c", "kl_z")
     assert set(run.metrics[0]) == {
         *(f"{part}_{name}" for part in ("train", "valid") for name in terms),
-        *("epoch", "beta", "temperature", "best_epoch", "stopped"),
+        *("epoch", "beta", "temperature", "best_epoch", "stopped", "train_gradient_norm"),
+        *("skipped", "skipped_reconstruction", "skipped_kl_c", "skipped_kl_z"),
     }
     for metrics in run.metrics:
         for part in ("train", "valid"):
@@ -186,17 +187,49 @@ def test_epochs_end_when_every_seed_has_stopped_or_the_last_is_done(one):
     assert not list(train.epochs(one.program, one.states[2], one.data, one.valid, few))
 
 
-def test_numbers_that_are_not_finite_stop_a_seed_and_spare_its_best(one, data, assert_same_bits):
+def test_a_step_without_finite_numbers_is_skipped_and_counted(one, data, assert_same_bits):
+    """Of the two steps of an epoch only the one with the spoilt example is."""
     state = one.states[2]
-    spoilt, metrics = one.epoch(state, jnp.full_like(data, jnp.nan))
-    assert not np.isfinite(metrics["train_bound"][0])
-    assert bool(spoilt.stopped[0])
-    chex.assert_tree_all_finite(spoilt.best)
-    for name in ("best", "best_bound", "best_epoch"):
-        assert_same_bits(getattr(spoilt, name), getattr(state, name))
-    later, _ = one.epoch(spoilt)
-    assert_same_bits(later.best, state.best)
+    spoilt, metrics = one.epoch(state, data.at[0].set(jnp.nan))
+    straight, _ = one.epoch(state)
+    in_step = int(np.flatnonzero(np.asarray(order_of(state, len(data), 8)) == 0)[0]) < 16
+    assert metrics["skipped"].tolist() == [int(in_step)]
+    assert in_step  # else the key of `runs` leaves example 0 out, and this test tests nothing
+    assert metrics["skipped_reconstruction"].tolist() == [1]
+    assert np.isfinite(metrics["train_bound"]).all()
+    chex.assert_tree_all_finite(only(spoilt.params))
+    assert spoilt.opt_state.count[0] == straight.opt_state.count[0] - 1
+
+
+def order_of(state, num, batch):
+    """The order in which an epoch after `state` takes its examples."""
+    key = jax.random.fold_in(train._streams(state.key[0]).train, state.epoch[0])
+    return jax.random.permutation(jax.random.split(key)[0], num)
+
+
+def test_five_skipped_steps_in_a_row_end_a_seed_as_it_was(one, data, assert_same_bits):
+    state = one.states[2]
+    later, spoilt = state, jnp.full_like(data, jnp.nan)
+    for skips in (2, 4, 5):  # two steps an epoch
+        later, metrics = one.epoch(later, spoilt)
+        assert metrics["skipped"].tolist() == [2]
+        assert not np.isfinite(metrics["train_bound"][0])
+        assert int(later.skips[0]) == skips
     assert bool(later.stopped[0])
+    assert_same_bits((later.params, later.opt_state), (state.params, state.opt_state))
+    assert_same_bits(later.best, state.best)
+    again, metrics = one.epoch(later)  # with sound data: it stays ended
+    assert_same_bits(again.params, state.params)
+    assert metrics["skipped"].tolist() == [2]
+    assert bool(again.stopped[0])
+
+
+def test_a_good_step_forgets_the_skipped_ones_before_it(one, data):
+    state, _ = one.epoch(one.states[2], jnp.full_like(data, jnp.nan))
+    assert int(state.skips[0]) == 2
+    state, _ = one.epoch(state)
+    assert int(state.skips[0]) == 0
+    assert not bool(state.stopped[0])
 
 
 def test_a_learning_rate_without_measure_spares_the_best(one):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.data.archive import read_npz
+
 _log = logging.getLogger(__name__)
 
 # Raise it when a loader decodes differently: all that was kept before is then decoded anew.
@@ -59,11 +61,10 @@ def _read(path: Path, key: str) -> Arrays | None:
     if not path.exists():
         return None
     try:
-        # Opened here, because NumPy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            if str(kept["key"]) != key:
-                return None
-            return {name: kept[name] for name in kept.files if name != "key"}
+        _, kept = read_npz(path, "key".__eq__)
+        if str(kept["key"]) != key:
+            return None
+        return read_npz(path, "key".__ne__)[1]
     except Exception as error:  # bytes gone wrong raise anything, and all of it is mended alike
         _log.warning("%s is damaged (%s): decoding again.", path, error)
         return None

@@ -1,5 +1,6 @@
 """Pictures of the user's own, from a folder."""
 
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cpvae_jax.errors import UserError
+from experiments.data.archive import check_size
 from experiments.data.cache import Arrays, cached
 from experiments.data.dataset import Dataset, gather, split, tenth
 from experiments.data.labels import as_labels
@@ -78,7 +80,14 @@ def _decode(root: Path, files: list[Path]) -> Arrays:
             f"{second} {other[0]}x{other[1]}; bring all to one size."
         )
     width, height = next(iter(sizes))
-    images = np.empty((len(files), height, width, *(() if grey else (3,))), np.uint8)
+    shape = (len(files), height, width, *(() if grey else (3,)))
+    try:
+        check_size(math.prod(shape))
+    except ValueError as error:
+        raise UserError(
+            f"The images in {root} cannot be held ({error}); make them smaller."
+        ) from error
+    images = np.empty(shape, np.uint8)
     for target, file in zip(images, files, strict=True):
         with _opened(file) as image:
             target[:] = _grey(image) if grey else _colour(image)

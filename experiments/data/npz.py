@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cpvae_jax.errors import UserError
+from experiments.data.archive import read_npz
 from experiments.data.cache import Arrays
 from experiments.data.dataset import Dataset, split, tenth
 from experiments.data.labels import as_labels
@@ -63,12 +64,8 @@ def _read(path: Path) -> Arrays:
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path} is no .npz file (a zip): write one with numpy.savez.")
     try:
-        # Opened here, because NumPy leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            found = list(kept.files)
-            arrays = {key: kept[key] for key in found if key in _KEYS}
-    # What a damaged file raises depends on the byte where it breaks; NumPy raises ValueError
-    # on an array of Python objects.
+        found, arrays = read_npz(path, _KEYS.__contains__)
+    # What a damaged file raises depends on the byte where it breaks.
     except Exception as error:
         raise UserError(
             f"{path} cannot be read ({error}): write plain arrays of numbers with numpy.savez, "

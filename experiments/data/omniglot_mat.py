@@ -1,11 +1,13 @@
 """Omniglot as the file `chardata.mat` of Burda et al. (2016), when the user has it."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
 
 from cpvae_jax.errors import UserError
+from experiments.data.archive import check_size
 from experiments.data.cache import Arrays, cached
 from experiments.data.dataset import Dataset, split
 from experiments.data.places import Places
@@ -14,6 +16,8 @@ FILE = "chardata.mat"
 
 # Under this id git stores the file in Burda's repository, github.com/yburda/iwae.
 _BLOB = "016a3536ffe5e1d38e42563a18d7a78bfaf643ec"
+_VARIABLES = ("data", "testdata", "target", "testtarget")
+_KINDS = ("double", "single", "int8", "uint8", "int16", "uint16", "int32", "uint32", "logical")
 _TRAIN, _VALID = 24_345, 1_345  # its training images, and how many of them validate
 
 
@@ -50,11 +54,17 @@ def load(places: Places) -> Dataset:
 
 def _decode(path: Path) -> Arrays:
     """Returns images and labels of both parts, and the id under which git stores the file."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
-    content = path.read_bytes()
     try:
-        found = loadmat(path)
+        # Sizes and types stand before the values: they are looked at first.
+        known = [entry for entry in whosmat(path) if entry[0] in _VARIABLES]
+        check_size(8 * sum(math.prod(shape) for _, shape, _ in known) + path.stat().st_size)
+        for name, _, kind in known:
+            if kind not in _KINDS:
+                raise ValueError(f"{name} is of the type {kind}")
+        content = path.read_bytes()
+        found = loadmat(path, variable_names=_VARIABLES)
         return {
             "train": _images(found["data"]),
             "test": _images(found["testdata"]),

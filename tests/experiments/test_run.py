@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import cpvae_jax
-from experiments import run, sample
+from experiments import diagnosis, run, sample
 from experiments.folder import LOG, SCORES, SESSIONS
 
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
@@ -264,7 +264,7 @@ def test_folders_that_hold_no_whole_model(finished, tmp_path, capsys):
     assert not list((tmp_path / "foreign").iterdir())
     cut = tmp_path / "cut"
     shutil.copytree(finished, cut)
-    for path in (cut / "checkpoints").rglob("d/*"):
+    for path in (cut / "checkpoints").glob("*/params/*/[0-9]*"):
         os.truncate(path, path.stat().st_size // 2)
     assert sample.main([str(cut), "--out", out]) == 2
     assert "is damaged" in sentence(capsys)
@@ -275,12 +275,29 @@ def test_folders_that_hold_no_whole_model(finished, tmp_path, capsys):
     assert not Path(out).exists()
 
 
-def test_diverged_training_keeps_the_best(data, tmp_path, capsys):
+def test_diverged_training_keeps_the_best_and_tells_why(data, tmp_path, capsys):
     out = tmp_path / "out"
-    assert command(data, out, "--learning-rate", "1e8", "--epochs", "3") == 2
-    assert "training diverged" in sentence(capsys)
+    assert command(data, out, "--learning-rate", "1e8", "--epochs", "30") == 2
+    text = sentence(capsys)
+    assert "training diverged: 5 steps in a row" in text
+    assert "smaller --learning-rate than 1e+08" in text
+    assert "the data range from 0 to 229" in text
     params = cpvae_jax.load(out)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
+
+
+def test_training_that_comes_apart_with_finite_numbers_is_told():
+    def line(epoch, bound, best, skipped=0):
+        return {"epoch": epoch, "train_bound": bound, "best_epoch": best, "skipped": skipped}
+
+    steady = [line(1, -120.0, 1), line(2, -100.0, 2), line(3, -101.0, 2)]
+    assert diagnosis.came_apart(steady, 0) is None
+    apart = [*steady, line(4, -150.0, 2, skipped=3)]
+    assert "after epoch 2: the bound of the training data fell from -100.00 to -150.00" in (
+        diagnosis.came_apart(apart, 0)
+    )
+    assert diagnosis.skips(steady) is None
+    assert "3 steps without finite numbers were skipped, first in epoch 4" in diagnosis.skips(apart)
 
 
 def test_the_synthetic_mixture_gets_its_histograms(tmp_path):
