@@ -36,9 +36,12 @@ STYLE: Any = {
 def save(figure: plt.Figure, path: Path) -> None:
     """Write a figure, whole or not at all."""
     partial = path.with_name(f".partial.{path.name}")
-    figure.savefig(partial, bbox_inches="tight")
-    plt.close(figure)
-    os.replace(partial, path)
+    try:
+        figure.savefig(partial, bbox_inches="tight")
+        os.replace(partial, path)
+    finally:
+        plt.close(figure)
+        partial.unlink(missing_ok=True)
 
 
 def is_image(shape: Sequence[int]) -> bool:

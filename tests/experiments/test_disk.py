@@ -1,0 +1,179 @@
+"""Disks that are full or read-only, and folders that others have a hand in."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import cpvae_jax
+from cpvae_jax import UserError, manifest
+from experiments import folder, pictures, run
+from experiments.folder import LOG
+
+REPOSITORY = Path(__file__).parents[2]
+SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
+
+
+def command(out, *arguments):
+    return run.main(["--dataset", "digits", "--out", str(out), *SMALL, *arguments])
+
+
+def sentence(capsys):
+    text = capsys.readouterr().err.strip()
+    assert text.startswith("error: ")
+    assert "\n" not in text
+    return text
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A file system of 4 MiB of its own; skipped, loudly, where it cannot be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    options = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    if mount is None or subprocess.run([mount, *options], capture_output=True).returncode:
+        pytest.skip("NOT TESTED: full and read-only disks, for this user may not mount one")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(place):
+    """Take all the space that is left; returns the file that takes it."""
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return ballast
+
+
+def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, tmp_path, capsys):
+    out = disk / "run"
+    assert command(out, "--epochs", "2") == 0
+    capsys.readouterr()
+    ballast = fill(disk)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # threads of Orbax that fail after the first one
+        assert command(out, "--epochs", "4", "--resume") == 2
+    text = sentence(capsys)
+    assert "cannot be written" in text
+    assert "space" in text
+    manifest.verify(out / "checkpoints" / "2", ["params", "config", "state"])
+    assert cpvae_jax.load(out).config.K == 3
+    ballast.unlink()
+    assert command(out, "--epochs", "4", "--resume") == 0
+    assert command(tmp_path / "straight", "--epochs", "4") == 0
+    a, b = cpvae_jax.load(out), cpvae_jax.load(tmp_path / "straight")
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+    epochs = [json.loads(line)["epoch"] for line in (out / LOG).read_text().splitlines()]
+    assert epochs == [1, 2, 3, 4]
+
+
+def test_a_full_disk_leaves_the_picture_before(disk):
+    history = [
+        {"epoch": 1, **{f"{p}_{t}": -1.0 for p in ("train", "valid") for t in TERMS}},
+    ]
+    run_folder = folder.RunFolder(disk)
+    path = run_folder.picture("curves")
+    pictures.curves(path, history)
+    before = path.read_bytes()
+    fill(disk)
+    with pytest.raises(UserError, match=r"cannot be written .No space left"), run_folder.writing():
+        pictures.curves(path, history * 2)
+    assert path.read_bytes() == before
+    assert [child.name for child in path.parent.iterdir()] == ["curves.png"]
+
+
+TERMS = ("bound", "reconstruction", "kl_c", "kl_z")
+
+
+def test_a_full_disk_in_the_log_is_one_sentence(tmp_path):
+    (tmp_path / LOG).symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"cannot be written .No space left"):
+        folder.RunFolder(tmp_path).append(LOG, {"epoch": 1})
+
+
+def test_a_read_only_disk(disk, capsys):
+    assert command(disk / "run", "--epochs", "1") == 0
+    capsys.readouterr()
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    assert command(disk / "new", "--epochs", "1") == 2
+    assert "cannot be written (Read-only file system)" in sentence(capsys)
+    assert command(disk / "run", "--epochs", "2", "--resume") == 2
+    assert "cannot be written (Read-only file system)" in sentence(capsys)
+    assert cpvae_jax.load(disk / "run").config.K == 3  # to read, nothing is written
+    with pytest.raises(UserError, match="Read-only file system"):
+        cpvae_jax.save(disk / "model", cpvae_jax.load(disk / "run"))
+
+
+def test_a_folder_that_is_deleted_while_it_runs(tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "experiments.run", "--out", str(out), *SMALL]
+    command += ["--epochs", "100000", "--patience", "100000"]
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 300
+    while not (out / LOG).exists() or len((out / LOG).read_text().splitlines()) < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.rename(out, tmp_path / "gone")
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert told.strip().startswith("error: ")
+    assert "cannot be written (No such file or directory)" in told
+    assert "\n" not in told.strip()
+    assert not out.exists()
+
+
+def test_a_second_program_is_refused_while_the_first_one_runs(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command(out, "--epochs", "1") == 0
+    capsys.readouterr()
+    settings = json.loads((out / folder.CONFIG).read_text())
+    with folder.open_run(out, settings, resume=True):
+        assert command(out, "--epochs", "2", "--resume") == 2
+        assert "another program trains in" in sentence(capsys)
+    assert command(out, "--epochs", "2", "--resume") == 0
+
+
+def test_a_run_that_was_killed_before_its_first_word_can_be_begun_again(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / folder.LOCK).touch()
+    (out / f".{folder.CONFIG}.partial").write_text("{")
+    assert command(out, "--epochs", "1") == 0
+
+
+def test_a_log_deleted_by_hand_costs_the_log_only(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command(out, "--epochs", "2") == 0
+    (out / LOG).unlink()
+    assert command(out, "--epochs", "2", "--resume") == 0
+    assert command(out, "--epochs", "3", "--resume") == 0
+    assert [json.loads(line)["epoch"] for line in (out / LOG).read_text().splitlines()] == [3]
+    (out / LOG).write_text('{"epoch": 1\n')
+    capsys.readouterr()
+    assert command(out, "--epochs", "4", "--resume") == 2
+    assert "line 1 of" in sentence(capsys)
+
+
+def test_a_run_of_another_version_is_told_and_left_alone(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert command(out, "--epochs", "1") == 0
+    found = json.loads((out / folder.CONFIG).read_text())
+    (out / folder.CONFIG).write_text(json.dumps(found | {"format": 2}))
+    capsys.readouterr()
+    assert command(out, "--epochs", "2", "--resume") == 2
+    assert "of another version of this program (format 2, not 1)" in sentence(capsys)
