@@ -1,0 +1,54 @@
+"""The same seed gives the same numbers: in another process, and beside other devices.
+
+Beside other seeds: tests/test_train.py. Before and after a resume: tests/test_checkpoint.py,
+tests/experiments/test_run.py, and after a kill tests/test_faults.py.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cpvae_jax
+from experiments.folder import LOG
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A function that trains in a process of its own with a number of devices."""
+
+    def train(name, devices):
+        out = tmp_path_factory.mktemp("runs") / name
+        flags = f"--xla_force_host_platform_device_count={devices}"
+        command = [sys.executable, "-m", "experiments.run", "--out", str(out), "--quiet"]
+        command += ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "2"]
+        environment = os.environ | {"XLA_FLAGS": flags}
+        subprocess.run(
+            command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL
+        )
+        lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+        assert json.loads((out / "sessions.jsonl").read_text())["device"].startswith(f"{devices} x")
+        return cpvae_jax.load(out), [{**line, "seconds": 0} for line in lines]
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def first(trained):
+    return trained("first", 1)
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_another_process_and_other_devices_give_the_same_bits(
+    devices, first, trained, assert_same_bits
+):
+    params, lines = trained("again", devices)
+    assert lines == first[1]
+    assert_same_bits(params, first[0])
+    assert np.isfinite(lines[-1]["train_bound"])

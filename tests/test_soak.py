@@ -1,0 +1,13 @@
+"""The harness of `tests.soak` in short: some hundred epochs and checkpoints of a small model."""
+
+from tests import soak
+
+
+def test_memory_time_and_disk_stay_as_they_were(tmp_path):
+    flags = ["--dataset", "digits", "--K", "2", "--latent", "2", "--hidden", "8"]
+    found = soak.soak(tmp_path / "run", flags, 400)
+    assert found["memory_mib_at_the_end"] - found["memory_mib_after_a_tenth"] < 50
+    assert found["checkpoints"] == 2
+    assert found["log_bytes_an_epoch"] < 1000
+    soak.draw(found, tmp_path / "soak.png")
+    assert (tmp_path / "soak.png").stat().st_size > 1000
