@@ -8,6 +8,7 @@ divergence, to the priors (12). `jax.grad` of `loss` is all three.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -359,7 +360,8 @@ def fit(
     """Train a model on data [N, *shape] until the validation bound stops rising.
 
     A batch of keys [R] trains R seeds side by side in one program; the one with the best
-    validation bound is returned. `callback` is called after every epoch.
+    validation bound is returned. `callback` is called after every epoch. Warns if steps without
+    finite numbers have ended every seed.
 
     Raises `UserError` for data that the model cannot take.
 
@@ -380,6 +382,13 @@ def fit(
         history.append(metrics)
         if callback is not None:
             callback(state, metrics)
+    if np.all(np.asarray(state.skips) >= SKIPS):
+        warnings.warn(
+            f"training diverged: {SKIPS} steps in a row of epoch {int(state.epoch[0])} were not "
+            "finite; the best parameters before are returned. Try a smaller learning_rate.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
     return Fit(finish(state, train_data), history, state)
 
 

@@ -1,4 +1,8 @@
+import json
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +20,8 @@ from cpvae_jax import (
     log_likelihood,
 )
 from cpvae_jax.models import cpvae
+
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -234,3 +240,12 @@ def test_mutual_information_is_at_most_log_n_and_reaches_it(params, pixels):
 def test_mistakes_are_told(call, sentence, params, pixels):
     with pytest.raises(UserError, match=sentence):
         call(params, jax.random.key(0), pixels)
+
+
+def test_scoring_500_categories_stays_under_2_GiB():  # noqa: N802
+    """In a process of its own: a peak is that of all its past."""
+    command = [sys.executable, "-m", "tests.footprint", "--models", "cp", "--samples", "100"]
+    told = subprocess.run(
+        command, cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout
+    assert max(json.loads(told).values()) < 2048

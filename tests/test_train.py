@@ -323,6 +323,16 @@ def single(data, valid):
     return result, told
 
 
+def test_a_fit_that_diverges_warns_and_returns_the_best_before(data, valid):
+    config = Config(shape=(3,), K=1, latent=1, hidden=(4,), binarise="none")
+    training = Training(learning_rate=1e30, batch_size=4, warmup=0, epochs=20, estimator="exact")
+    with pytest.warns(RuntimeWarning, match="training diverged: 5 steps in a row of epoch 2"):
+        result = fit(jax.random.key(0), config, data, valid, training=training)
+    chex.assert_tree_all_finite(result.params)
+    chex.assert_tree_all_finite(result.state.params)
+    assert len(result.history) == 2
+
+
 def test_one_category_moves_its_prior_away_from_the_standard_normal(single):
     prior = single[0].state.params.prior
     chex.assert_shape([prior["mean"], prior["log_var"]], (2, 1, 1))

@@ -1,0 +1,48 @@
+"""Memory that scoring takes with 500 categories: `python -m tests.footprint`.
+
+Prints the peak of the process in MiB after each score, of fresh models on random images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+import cpvae_jax
+from cpvae_jax import Config, estimate
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.footprint", description=__doc__)
+    parser.add_argument("--models", nargs="+", default=["cp", "mg", "hvp"])
+    parser.add_argument("--samples", type=int, default=5000, help="importance samples")
+    chosen = parser.parse_args(argv)
+    images = np.random.default_rng(0).integers(0, 256, (600, 28, 28), np.uint8)
+    key = jax.random.key(0)
+    peaks = {"start": _peak()}
+    for model in chosen.models:
+        config = Config(shape=(28, 28), K=500, model=model)
+        params = cpvae_jax.initialise(key, config, images)
+        estimate.log_likelihood(params, key, images[:100], samples=chosen.samples)
+        peaks[f"{model}, log-likelihood"] = _peak()
+        estimate.bound_terms(params, key, images)
+        peaks[f"{model}, true bound"] = _peak()
+        estimate.decomposition(params, key, images)
+        peaks[f"{model}, decomposition"] = _peak()
+    print(json.dumps(peaks, indent=2))
+    return 0
+
+
+def _peak() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
