@@ -7,7 +7,9 @@ plain zarr; a `manifest` tells a step that is whole from one that is not.
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,8 +80,7 @@ class Checkpoints:
         # A full disk is an OSError, a ValueError or a RuntimeError, by the layer that met it.
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"the checkpoint {self.folder / str(step)} cannot be written "
-                f"({_first_line(error)}); mend the space on the disk or its permissions and go on "
+                f"the checkpoint {self.folder / str(step)} cannot be written ({_reason(error)}); mend the space on the disk or its permissions and go on "
                 "with --resume: the one before it is whole."
             ) from error
 
@@ -206,8 +207,8 @@ def _arrays_handler() -> Any:
 
 
 def _quiet() -> None:
-    """Orbax tells each save and restore at the level of warnings: true, but not for a user."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    """Orbax tells each save as a warning, and a full disk in pages; what goes wrong we tell."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _steps(folder: Path) -> list[int]:
@@ -251,6 +252,14 @@ def _told(step: Path) -> Iterator[None]:
             f"remove that folder to fall back on the one before it in {step.parent}, if there is "
             "one."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Why writing failed, in few words: a full disk is told by some in many."""
+    full = os.strerror(errno.ENOSPC)
+    if full in str(error):
+        return full
+    return error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

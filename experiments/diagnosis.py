@@ -48,9 +48,10 @@ def came_apart(history: Sequence[Mapping[str, Any]], seed: int) -> str | None:
     """A sentence if training fell far below what it had reached, with finite numbers; else None.
 
     More than 2% and half a nat of the training data's own bound, since the best epoch: no
-    overfitting does that.
+    overfitting does that. In the warm-up, which trains for something else, it means nothing.
     """
-    bounds = {line["epoch"]: float(np.atleast_1d(line["train_bound"])[seed]) for line in history}
+    warm = [line for line in history if np.all(np.greater_equal(line["beta"], 1))]
+    bounds = {line["epoch"]: float(np.atleast_1d(line["train_bound"])[seed]) for line in warm}
     best = int(np.atleast_1d(history[-1]["best_epoch"])[seed]) if history else 0
     if best not in bounds:
         return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
 import time
 from types import FrameType
 from typing import Any
@@ -62,6 +64,21 @@ class Log:
         self._bar.close()
         if self._board is not None:
             self._board.close()
+
+
+def silence_late_errors() -> None:
+    """Keep Orbax's threads from telling, after a failed write was told, that nobody waits for them.
+
+    For a program's own process, till its end.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    before = sys.unraisablehook
+
+    def tell(unraisable: Any) -> None:
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            before(unraisable)
+
+    sys.unraisablehook = tell
 
 
 def _tensorboard(folder: RunFolder, done: int) -> Any:

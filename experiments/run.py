@@ -21,7 +21,7 @@ from cpvae_jax import Config, Params, Training, UserError, checkpoint, checks, p
 from experiments import diagnosis, extend, folder, provenance
 from experiments.data import Dataset, check, load
 from experiments.options import parse, places
-from experiments.progress import Interrupt, Log
+from experiments.progress import Interrupt, Log, silence_late_errors
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -289,4 +289,5 @@ def draw(
 
 
 if __name__ == "__main__":
+    silence_late_errors()
     sys.exit(main())

@@ -79,6 +79,20 @@ def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, t
     assert epochs == [1, 2, 3, 4]
 
 
+def test_a_disk_that_fills_up_in_a_checkpoint_is_told_in_one_sentence(disk):
+    """Of the real command, whose threads would tell it in pages."""
+    out = disk / "run"
+    flags = ["--latent", "40", "--hidden", "300", "--epochs", "9", "--checkpoint-every", "0"]
+    command = [sys.executable, "-m", "experiments.run", "--out", str(out), "--quiet", *flags]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 2
+    words = done.stderr.strip()
+    assert "\n" not in words
+    assert words.startswith(f"error: the checkpoint {out}/checkpoints/")
+    assert "cannot be written (No space left on device)" in words
+    assert sorted(json.loads(line)["epoch"] for line in (out / LOG).read_text().splitlines())
+
+
 def test_a_full_disk_leaves_the_picture_before(disk):
     history = [
         {"epoch": 1, **{f"{p}_{t}": -1.0 for p in ("train", "valid") for t in TERMS}},

@@ -287,8 +287,9 @@ def test_diverged_training_keeps_the_best_and_tells_why(data, tmp_path, capsys):
 
 
 def test_training_that_comes_apart_with_finite_numbers_is_told():
-    def line(epoch, bound, best, skipped=0):
-        return {"epoch": epoch, "train_bound": bound, "best_epoch": best, "skipped": skipped}
+    def line(epoch, bound, best, skipped=0, beta=1.0):
+        names = ("epoch", "train_bound", "best_epoch", "skipped", "beta")
+        return dict(zip(names, (epoch, bound, best, skipped, beta), strict=True))
 
     steady = [line(1, -120.0, 1), line(2, -100.0, 2), line(3, -101.0, 2)]
     assert diagnosis.came_apart(steady, 0) is None
@@ -296,6 +297,8 @@ def test_training_that_comes_apart_with_finite_numbers_is_told():
     assert "after epoch 2: the bound of the training data fell from -100.00 to -150.00" in (
         diagnosis.came_apart(apart, 0)
     )
+    warming = [line(1, -35.0, 1, beta=0.01), line(2, -49.0, 1, beta=0.02)]
+    assert diagnosis.came_apart(warming, 0) is None
     assert diagnosis.skips(steady) is None
     assert "3 steps without finite numbers were skipped, first in epoch 4" in diagnosis.skips(apart)
 
