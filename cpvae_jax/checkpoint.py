@@ -27,15 +27,15 @@ from cpvae_jax.types import Params, Tree
 FOLDER = "checkpoints"
 """Name of the folder of checkpoints inside a run folder."""
 
+KEPT = 2
+"""Steps that are kept: the one before is there should the last be damaged."""
+
 CONFIG = "config/metadata"
 """Where Orbax puts the configuration of a step."""
 
 
 class Checkpoints:
-    """The steps of a training run, of which the two latest are kept; make it with `open_for`.
-
-    Two, so that the one before is there should the last be damaged.
-    """
+    """The steps of a training run, of which the latest are kept; make it with `open_for`."""
 
     def __init__(self, folder: Path) -> None:
         import orbax.checkpoint as ocp
@@ -48,7 +48,7 @@ class Checkpoints:
                 "config": ocp.JsonCheckpointHandler(),
                 "state": _arrays_handler(),
             },
-            options=ocp.CheckpointManagerOptions(max_to_keep=2),
+            options=ocp.CheckpointManagerOptions(max_to_keep=None),  # see `_remove`
         )
 
     def latest(self) -> int | None:
@@ -77,12 +77,19 @@ class Checkpoints:
             self._manager.save(step, args=ocp.args.Composite(**items))
             self._manager.wait_until_finished()
             manifest.write(self.folder / str(step))
+            for old in sorted(_steps(self.folder))[:-KEPT]:
+                self._remove(old)
         # A full disk is an OSError, a ValueError or a RuntimeError, by the layer that met it.
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
                 f"the checkpoint {self.folder / str(step)} cannot be written ({_reason(error)}); mend the space on the disk or its permissions and go on "
                 "with --resume: the one before it is whole."
             ) from error
+
+    def _remove(self, step: int) -> None:
+        """Its manifest first: a crash in the midst must not leave half a step that looks whole."""
+        (self.folder / str(step) / manifest.FILE).unlink()
+        self._manager.delete(step)
 
     def close(self) -> None:
         """End Orbax's threads."""

@@ -187,3 +187,22 @@ def test_a_step_that_a_crash_left_unfinished_is_passed_over_and_removed(params, 
         assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "notes"]
         steps.write(2, params.replace(aggregate=jnp.full(2, 2.0)))
     np.testing.assert_array_equal(load(tmp_path).aggregate, [2, 2])
+
+
+def test_a_crash_while_an_old_step_is_removed_leaves_no_half_step(params, tmp_path, monkeypatch):
+    """Found by `tests.faults`: Orbax removes file by file, and was killed in between."""
+    with checkpoint.open_for(tmp_path) as steps:
+        for number in (1, 2):
+            steps.write(number, params)
+
+        def die_half_way(step):
+            shutil.rmtree(tmp_path / str(step) / "config")
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(steps._manager, "delete", die_half_way)
+        with pytest.raises(KeyboardInterrupt):
+            steps.write(3, params)
+    assert not (tmp_path / "1" / "config").exists()
+    with checkpoint.open_for(tmp_path) as steps:
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3"]
+    assert load(tmp_path).config == params.config
