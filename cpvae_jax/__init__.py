@@ -7,13 +7,17 @@
 To read it beside the paper, begin with `models/cpvae.py`, `train.py` and `interface.py`.
 """
 
-from cpvae_jax.checkpoint import load, save
-from cpvae_jax.config import Config
-from cpvae_jax.errors import UserError
-from cpvae_jax.estimate import aggregated_posterior, bound_terms, decomposition, log_likelihood
-from cpvae_jax.interface import bound, decode, encode, initialise, predict, reconstruct, sample
-from cpvae_jax.train import Fit, Training, fit
-from cpvae_jax.types import Params, Posterior, Terms
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cpvae_jax.checkpoint import load, save
+    from cpvae_jax.config import Config, Training
+    from cpvae_jax.errors import UserError
+    from cpvae_jax.estimate import aggregated_posterior, bound_terms, decomposition, log_likelihood
+    from cpvae_jax.interface import bound, decode, encode, initialise, predict, reconstruct, sample
+    from cpvae_jax.train import Fit, fit
+    from cpvae_jax.types import Params, Posterior, Terms
 
 __all__ = [
     "Config",
@@ -39,3 +43,26 @@ __all__ = [
     "save",
 ]
 __version__ = "0.1.0"
+
+_MODULES = {
+    "checkpoint": ("load", "save"),
+    "config": ("Config", "Training"),
+    "errors": ("UserError",),
+    "estimate": ("aggregated_posterior", "bound_terms", "decomposition", "log_likelihood"),
+    "interface": ("bound", "decode", "encode", "initialise", "predict", "reconstruct", "sample"),
+    "train": ("Fit", "fit"),
+    "types": ("Params", "Posterior", "Terms"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for when it is: JAX takes a second, which `--help` need not wait for."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    if name in _HOME:
+        return getattr(import_module(f"cpvae_jax.{_HOME[name]}"), name)
+    try:
+        return import_module(f"cpvae_jax.{name}")
+    except ModuleNotFoundError as error:
+        raise AttributeError(f"module 'cpvae_jax' has no attribute {name!r}") from error

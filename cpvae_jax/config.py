@@ -1,4 +1,7 @@
-"""What a model is, before any data or number: a frozen, hashable record."""
+"""What a model is, and how it is trained, before any data: frozen, hashable records.
+
+Nothing here needs JAX, so that a command can tell its flags in no time.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ BINARISE = ("dynamic", "threshold", "none")
 
 LAYERS = 100
 """The most gated layers: more are a mistake, or the configuration of somebody with bad intent."""
+
+TRAINABLE = ("relaxed", "straight-through", "exact")
+"""Estimators that give every parameter a gradient."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +99,49 @@ class Config:
                 "load it with the version of cpvae_jax that wrote it, or a newer one."
             )
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train. The defaults are the paper's, section 5; where it is silent, as said.
+
+    Raises `UserError` for a value out of range.
+    """
+
+    learning_rate: float = 5e-4
+    """Adam's step size."""
+    decay_epochs: int = 0
+    """Epochs over which the step size falls to 0 by half a cosine; 0 keeps it, as the paper."""
+    batch_size: int = 100
+    """Examples a step."""
+    warmup: int = 100
+    """Epochs over which the weight of the divergences rises from 0 to 1."""
+    epochs: int = 2000
+    """The most epochs; the paper gives none, early stopping comes first."""
+    patience: int = 50
+    """Epochs without a better validation bound after which training stops; counted from the
+    end of the warm-up. The paper gives none; 50 is the VampPrior's."""
+    estimator: str = "relaxed"
+    """One of `TRAINABLE`; the paper's is "relaxed"."""
+    temperature: float = 1.0
+    """Gumbel-Softmax temperature at the start; the paper gives none."""
+    temperature_end: float = 0.5
+    """The temperature reached at the end of the schedule (Jang et al., 2017)."""
+    temperature_epochs: int = 100
+    """Epochs over which the temperature falls, exponentially."""
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "temperature", "temperature_end"):
+            value = getattr(self, name)
+            if not (value > 0 and math.isfinite(value)):
+                raise UserError(f"{name} is {value}; it must be a positive number.")
+        for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        for name in ("decay_epochs", "warmup", "temperature_epochs"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it counts epochs from 0 up.")
+        if self.estimator not in TRAINABLE:
+            raise UserError(
+                f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
+            )

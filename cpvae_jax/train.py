@@ -7,10 +7,9 @@ divergence, to the priors (12). `jax.grad` of `loss` is all three.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,13 +20,9 @@ import optax
 from flax import struct
 
 from cpvae_jax import checks, estimate, likelihoods
-from cpvae_jax.config import Config
-from cpvae_jax.errors import UserError
+from cpvae_jax.config import Config, Training
 from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Terms, Tree
-
-TRAINABLE = ("relaxed", "straight-through", "exact")
-"""Estimators that give every parameter a gradient."""
 
 VALIDATION_BATCH = 500
 """Examples scored at once: large products, bounded memory."""
@@ -36,67 +31,24 @@ SKIPS = 5
 """Steps in a row without finite numbers that end a training."""
 
 
-@dataclass(frozen=True)
-class Training:
-    """How to train. The defaults are the paper's, section 5; where it is silent, as said.
+def learning_rate_at(training: Training, epoch: jax.Array) -> jax.Array:
+    """Adam's step size at a (fractional) epoch."""
+    if not training.decay_epochs:
+        return jnp.full_like(epoch, training.learning_rate)
+    done = jnp.minimum(1.0, epoch / training.decay_epochs)
+    return training.learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * done))
 
-    Raises `UserError` for a value out of range.
-    """
 
-    learning_rate: float = 5e-4
-    """Adam's step size."""
-    decay_epochs: int = 0
-    """Epochs over which the step size falls to 0 by half a cosine; 0 keeps it, as the paper."""
-    batch_size: int = 100
-    """Examples a step."""
-    warmup: int = 100
-    """Epochs over which the weight of the divergences rises from 0 to 1."""
-    epochs: int = 2000
-    """The most epochs; the paper gives none, early stopping comes first."""
-    patience: int = 50
-    """Epochs without a better validation bound after which training stops; counted from the
-    end of the warm-up. The paper gives none; 50 is the VampPrior's."""
-    estimator: str = "relaxed"
-    """One of `TRAINABLE`; the paper's is "relaxed"."""
-    temperature: float = 1.0
-    """Gumbel-Softmax temperature at the start; the paper gives none."""
-    temperature_end: float = 0.5
-    """The temperature reached at the end of the schedule (Jang et al., 2017)."""
-    temperature_epochs: int = 100
-    """Epochs over which the temperature falls, exponentially."""
+def beta_at(training: Training, epoch: jax.Array) -> jax.Array:
+    """The weight of the divergences at a (fractional) epoch."""
+    return jnp.minimum(1.0, epoch / training.warmup) if training.warmup else jnp.ones_like(epoch)
 
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "temperature", "temperature_end"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise UserError(f"{name} is {value}; it must be a positive number.")
-        for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
-        for name in ("decay_epochs", "warmup", "temperature_epochs"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it counts epochs from 0 up.")
-        if self.estimator not in TRAINABLE:
-            raise UserError(
-                f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
-            )
 
-    def learning_rate_at(self, epoch: jax.Array) -> jax.Array:
-        """Adam's step size at a (fractional) epoch."""
-        if not self.decay_epochs:
-            return jnp.full_like(epoch, self.learning_rate)
-        done = jnp.minimum(1.0, epoch / self.decay_epochs)
-        return self.learning_rate * 0.5 * (1 + jnp.cos(jnp.pi * done))
-
-    def beta_at(self, epoch: jax.Array) -> jax.Array:
-        """The weight of the divergences at a (fractional) epoch."""
-        return jnp.minimum(1.0, epoch / self.warmup) if self.warmup else jnp.ones_like(epoch)
-
-    def temperature_at(self, epoch: jax.Array) -> jax.Array:
-        """The Gumbel-Softmax temperature at a (fractional) epoch."""
-        done = jnp.minimum(1.0, epoch / max(self.temperature_epochs, 1))
-        done = done if self.temperature_epochs else jnp.ones_like(epoch)
-        return self.temperature * (self.temperature_end / self.temperature) ** done
+def temperature_at(training: Training, epoch: jax.Array) -> jax.Array:
+    """The Gumbel-Softmax temperature at a (fractional) epoch."""
+    done = jnp.minimum(1.0, epoch / max(training.temperature_epochs, 1))
+    done = done if training.temperature_epochs else jnp.ones_like(epoch)
+    return training.temperature * (training.temperature_end / training.temperature) ** done
 
 
 @struct.dataclass
@@ -192,8 +144,8 @@ def _train_epoch(
             params,
             key_terms,
             x,
-            training.beta_at(epoch),
-            training.temperature_at(epoch),
+            beta_at(training, epoch),
+            temperature_at(training, epoch),
             training.estimator,
         )
         means = jax.tree.map(jnp.mean, terms.named())
@@ -202,7 +154,7 @@ def _train_epoch(
         good = jnp.isfinite(norm) & ~faults.pop("bound") & (skips < SKIPS)
         skips = jnp.where(good, 0, jnp.minimum(skips + 1, SKIPS))
         updates, moved = adam.update(gradient, opt_state, params)
-        rate = training.learning_rate_at(epoch - 1 / steps)  # of the step's beginning: never 0
+        rate = learning_rate_at(training, epoch - 1 / steps)  # of the step's beginning: never 0
         params = jax.tree.map(lambda p, u: jnp.where(good, p - rate * u, p), params, updates)
         opt_state = jax.tree.map(partial(jnp.where, good), moved, opt_state)
         return (params, opt_state, skips), ({**means, "gradient_norm": norm}, faults, good)
@@ -216,8 +168,8 @@ def _train_epoch(
     metrics |= {
         "skipped": jnp.sum(~good),
         "epoch": done,
-        "beta": training.beta_at(done.astype(jnp.float32)),
-        "temperature": training.temperature_at(done.astype(jnp.float32)),
+        "beta": beta_at(training, done.astype(jnp.float32)),
+        "temperature": temperature_at(training, done.astype(jnp.float32)),
     }
     state = replace(state, params=params, opt_state=opt_state, epoch=done, skips=skips)
     return state, metrics

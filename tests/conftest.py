@@ -1,5 +1,8 @@
 """Tiny models, and the same model once more in plain numpy, for the library to be held against."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,6 +17,19 @@ from cpvae_jax import Config, Params, Training, initialise, likelihoods, train
 
 # The programs are tiny and run once or twice: what the optimiser takes, it never gives back.
 jax.config.update("jax_disable_most_optimizations", True)
+
+KEPT = "JAX_COMPILATION_CACHE_DIR"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What one process has compiled serves all others of these tests: workers, and commands."""
+    if KEPT not in os.environ:
+        os.environ[KEPT] = tempfile.mkdtemp(prefix="cpvae-jax-tests-")
+        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(KEPT), ignore_errors=True))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+    jax.config.update("jax_compilation_cache_dir", os.environ[KEPT])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
 
 TINY = Config(shape=(3,), K=2, latent=1, hidden=(8,), binarise="none")
 

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from cpvae_jax import Config, categorical, predict, train
+from cpvae_jax.config import TRAINABLE
 from cpvae_jax.interface import ESTIMATORS
 from cpvae_jax.models import cpvae
 
@@ -324,7 +325,7 @@ def test_the_number_of_categories_decoded_at_once_changes_no_number(shaken, pixe
     np.testing.assert_allclose(*values, rtol=1e-5)
 
 
-@pytest.mark.parametrize("estimator", train.TRAINABLE)
+@pytest.mark.parametrize("estimator", TRAINABLE)
 def test_every_trainable_estimator_gives_every_array_a_finite_gradient(estimator, shaken, pixels):
     """From equal priors, as training does, and from a model a hundred times as far out."""
     config = Config(shape=(3,), K=4, latent=2, hidden=(6,))
@@ -364,4 +365,4 @@ def test_an_encoder_that_sees_the_wrong_number_of_pixels_stops(params):
 
 def test_the_names_of_estimators_are_the_same_everywhere():
     assert set(ESTIMATORS) == {*categorical.DRAWS, "exact"}
-    assert set(train.TRAINABLE) < set(ESTIMATORS)
+    assert set(TRAINABLE) < set(ESTIMATORS)

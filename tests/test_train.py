@@ -249,16 +249,16 @@ def test_a_learning_rate_without_measure_spares_the_best(one):
 
 def test_the_warm_up_rises_from_0_to_1():
     epochs = jnp.array([0.0, 25.0, 100.0, 300.0])
-    np.testing.assert_allclose(Training(warmup=100).beta_at(epochs), [0, 0.25, 1, 1])
-    np.testing.assert_allclose(Training(warmup=0).beta_at(epochs), 1)
+    np.testing.assert_allclose(train.beta_at(Training(warmup=100), epochs), [0, 0.25, 1, 1])
+    np.testing.assert_allclose(train.beta_at(Training(warmup=0), epochs), 1)
 
 
 def test_the_temperature_falls_exponentially_to_its_end():
     epochs = jnp.array([0.0, 50.0, 100.0, 300.0])
     falling = Training(temperature=2.0, temperature_end=0.5, temperature_epochs=100)
-    np.testing.assert_allclose(falling.temperature_at(epochs), [2, 1, 0.5, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(train.temperature_at(falling, epochs), [2, 1, 0.5, 0.5], rtol=1e-6)
     at_once = Training(temperature=2.0, temperature_end=0.5, temperature_epochs=0)
-    np.testing.assert_allclose(at_once.temperature_at(epochs), 0.5, rtol=1e-6)
+    np.testing.assert_allclose(train.temperature_at(at_once, epochs), 0.5, rtol=1e-6)
 
 
 def test_the_defaults_are_the_papers():
@@ -277,9 +277,9 @@ def test_the_optimiser_is_adam():
 
 def test_the_step_size_falls_by_half_a_cosine_or_stays():
     epochs = jnp.array([0.0, 25.0, 50.0, 100.0, 200.0])
-    falling = Training(learning_rate=2.0, decay_epochs=100).learning_rate_at(epochs)
+    falling = train.learning_rate_at(Training(learning_rate=2.0, decay_epochs=100), epochs)
     np.testing.assert_allclose(falling, [2, 1 + 0.5**0.5, 1, 0, 0], atol=1e-6)
-    np.testing.assert_allclose(Training(learning_rate=2.0).learning_rate_at(epochs), 2)
+    np.testing.assert_allclose(train.learning_rate_at(Training(learning_rate=2.0), epochs), 2)
 
 
 @pytest.mark.parametrize(
