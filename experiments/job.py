@@ -67,7 +67,7 @@ def keep_compiled(path: Path) -> None:
     A folder that the user chose, by JAX_COMPILATION_CACHE_DIR, goes before. An entry that is
     damaged is compiled again, and no matter of the user's.
     """
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", str(path))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
     warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")

@@ -211,7 +211,7 @@ def test_the_order_of_examples_and_of_categories_changes_nothing(name, shaken):
 
 @pytest.mark.parametrize(("name", "K"), [("cp", 10), ("cp", 500), ("full", 10), ("mg", 500)])
 def test_float32_is_float64_to_the_tolerances_that_are_promised(name, K, shaken):
-    """The terms of a bound of some 540 nats to 2e-3 nats, at codes and categories given."""
+    """The terms of a bound of some 550 nats to 5e-4 nats, at codes and categories given."""
     config = Config(shape=(28, 28), K=K, model=name, binarise="none")
     narrow = jax.tree.map(lambda a: 0.1 * a, shaken(config))
     x = np.random.default_rng(0).random((20, 784)).round().astype(np.float32)
@@ -231,7 +231,7 @@ def test_float32_is_float64_to_the_tolerances_that_are_promised(name, K, shaken)
         double = jax.tree.map(np.asarray, jax.jit(terms)(wide, jnp.asarray(x, jnp.float64)))
     assert double["kl_z"].dtype == np.float64
     assert np.all(double["reconstruction"] < -500)
-    for term, tolerance in {"reconstruction": 2e-3, "kl_c": 1e-5, "kl_z": 1e-3}.items():
+    for term, tolerance in {"reconstruction": 5e-4, "kl_c": 1e-5, "kl_z": 1e-4}.items():
         np.testing.assert_allclose(single[term], double[term], rtol=0, atol=tolerance, err_msg=term)
 
 
