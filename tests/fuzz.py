@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,10 +50,12 @@ class Kind(NamedTuple):
     """Whether the format lets other contents pass"""
 
 
+@cache
 def _params() -> cpvae_jax.Params:
     return cpvae_jax.initialise(jax.random.key(0), CONFIG)
 
 
+@cache
 def _state() -> train.TrainState:
     return train.program(CONFIG, Training()).init(jax.random.split(jax.random.key(0), 2))
 
