@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -83,10 +84,7 @@ def _start(flags: Sequence[str]) -> dict[str, float]:
     command = [sys.executable, "-c", CHILD, *flags]
     told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     marks = {"start": began, **json.loads(told.stdout.splitlines()[-1])}
-    names = list(marks)
-    parts = {
-        name: marks[name] - marks[before] for before, name in zip(names, names[1:], strict=False)
-    }
+    parts = {name: marks[name] - marks[before] for before, name in pairwise(marks)}
     return {**parts, "all": marks["first epoch"] - began}
 
 
