@@ -55,6 +55,16 @@ class Checkpoints:
         """The last step; None if there is none."""
         return max(_steps(self.folder), default=None)
 
+    def read_state(self, step: int, template: Tree) -> Tree:
+        """The training state of a step, of the shapes of `template`.
+
+        Raises `UserError` where it is damaged, or of another model.
+        """
+        folder = self.folder / str(step)
+        with _told(folder):
+            manifest.verify(folder, ["state"])
+            return _restore(folder / "state", template)
+
     def write(self, step: int, params: Params, state: Tree | None = None) -> None:
         """Save a step: `params` for use, `state` to go on training from.
 
@@ -82,8 +92,9 @@ class Checkpoints:
         # A full disk is an OSError, a ValueError or a RuntimeError, by the layer that met it.
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"the checkpoint {self.folder / str(step)} cannot be written ({_reason(error)}); mend the space on the disk or its permissions and go on "
-                "with --resume: the one before it is whole."
+                f"the checkpoint {self.folder / str(step)} cannot be written ({_reason(error)}); "
+                "mend the space on the disk or its permissions. The one before it, if there is "
+                "one, is whole, and a run goes on from it."
             ) from error
 
     def _remove(self, step: int) -> None:
@@ -118,14 +129,6 @@ def open_for(folder: str | Path) -> Iterator[Checkpoints]:
         yield steps
     finally:
         steps.close()
-
-
-def read_state(steps: Checkpoints, step: int, template: Tree) -> Tree:
-    """The training state of a step, of the shapes of `template`."""
-    folder = steps.folder / str(step)
-    with _told(folder):
-        manifest.verify(folder, ["state"])
-        return _restore(folder / "state", template)
 
 
 def save(folder: str | Path, params: Params) -> None:

@@ -156,7 +156,7 @@ def train_in(
     ):
         saved = steps.latest()
         if saved is not None:
-            state = checkpoint.read_state(steps, saved, state)
+            state = steps.read_state(saved, state)
         run_folder.rewind(saved or 0)
         log = Log(
             run_folder, training.epochs, saved or 0, quiet=options.quiet, board=options.tensorboard

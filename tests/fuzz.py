@@ -68,7 +68,7 @@ def _make_state(path: Path) -> None:
 def _read_state(path: Path) -> Any:
     with checkpoint.open_for(path) as steps:
         last = steps.latest()
-        state = None if last is None else checkpoint.read_state(steps, last, _state())
+        state = None if last is None else steps.read_state(last, _state())
     if state is None:
         raise UserError(f"{path} holds nothing")
     return state.replace(key=jax.random.key_data(state.key))

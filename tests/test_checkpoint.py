@@ -33,7 +33,7 @@ def test_training_resumes_bit_for_bit(runs, assert_same_bits, tmp_path):
     half, straight = run.states[2], run.states[4]
     with checkpoint.open_for(tmp_path / checkpoint.FOLDER) as steps:
         steps.write(2, train.best_params(half), half)
-        state = checkpoint.read_state(steps, 2, run.states[0])
+        state = steps.read_state(2, run.states[0])
     assert_same_bits(state, half)
     for expected in run.metrics[2:]:
         state, metrics = run.epoch(state)
@@ -86,7 +86,7 @@ def test_a_damaged_checkpoint_is_told(part, params, tmp_path):
         if part != "state":
             return load(tmp_path)
         with checkpoint.open_for(tmp_path) as steps:
-            return checkpoint.read_state(steps, 5, state)
+            return steps.read_state(5, state)
 
     with pytest.raises(UserError, match=r"5 is damaged.*fall back on the one before"):
         read()
