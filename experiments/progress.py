@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 import time
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -72,6 +73,7 @@ def silence_late_errors() -> None:
     For a program's own process, till its end.
     """
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     before = sys.unraisablehook
 
     def tell(unraisable: Any) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -23,8 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.footprint", description=__doc__)
     parser.add_argument("--models", nargs="+", default=["cp", "mg", "hvp"])
     parser.add_argument("--samples", type=int, default=5000, help="importance samples")
+    parser.add_argument("--images", type=int, default=600)
     chosen = parser.parse_args(argv)
-    images = np.random.default_rng(0).integers(0, 256, (600, 28, 28), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (chosen.images, 28, 28), np.uint8)
     key = jax.random.key(0)
     peaks = {"start": _peak()}
     for model in chosen.models:
@@ -41,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _peak() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+    """Not that of `resource`, which counts what the parent had when it started this process."""
+    status = Path("/proc/self/status").read_text().split()
+    return round(int(status[status.index("VmHWM:") + 1]) / 1024, 1)
 
 
 if __name__ == "__main__":

@@ -244,7 +244,8 @@ def test_mistakes_are_told(call, sentence, params, pixels):
 
 def test_scoring_500_categories_stays_under_2_GiB():  # noqa: N802
     """In a process of its own: a peak is that of all its past."""
-    command = [sys.executable, "-m", "tests.footprint", "--models", "cp", "--samples", "100"]
+    flags = ["--models", "cp", "--samples", "100", "--images", "100"]
+    command = [sys.executable, "-m", "tests.footprint", *flags]
     told = subprocess.run(
         command, cwd=REPOSITORY, check=True, capture_output=True, text=True
     ).stdout

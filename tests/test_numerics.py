@@ -62,7 +62,7 @@ def test_bound_gradient_and_sampler_are_finite_at_the_limits(name, likelihood, s
     check_finite(at_the_limits(config, shaken), EXTREMES)
 
 
-@pytest.mark.parametrize("K", [1, 2, 500, 2000])
+@pytest.mark.parametrize("K", [1, 2000])
 def test_any_number_of_categories_and_a_batch_of_one_at_the_limits(K, shaken):
     config = Config((4,), K, 2, (5,), binarise="none")
     check_finite(at_the_limits(config, shaken), EXTREMES[1:2])
@@ -75,9 +75,11 @@ EXTREMES = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 1]], np.float32)
 def check_finite(params, x):
     """Everything that a model is asked for; the gradient of all estimators at once."""
     key = jax.random.key(0)
+    # Where no category is inferred, all estimators are one.
+    estimators = ESTIMATORS if priors.of(params.config).inferred else ("exact",)
 
     def bounds(params):
-        terms = {e: cpvae.terms(params, key, x, e, 0.1).named() for e in ESTIMATORS}
+        terms = {e: cpvae.terms(params, key, x, e, 0.1).named() for e in estimators}
         return sum(jnp.mean(named["bound"]) for named in terms.values()), terms
 
     @jax.jit

@@ -5,7 +5,7 @@ from tests import soak
 
 def test_memory_time_and_disk_stay_as_they_were(tmp_path):
     flags = ["--dataset", "digits", "--K", "2", "--latent", "2", "--hidden", "8"]
-    found = soak.soak(tmp_path / "run", flags, 400)
+    found = soak.soak(tmp_path / "run", flags, 200)
     assert found["memory_mib_at_the_end"] - found["memory_mib_after_a_tenth"] < 50
     assert found["checkpoints"] == 2
     assert found["log_bytes_an_epoch"] < 1000

@@ -82,8 +82,9 @@ def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, t
 def test_a_disk_that_fills_up_in_a_checkpoint_is_told_in_one_sentence(disk):
     """Of the real command, whose threads would tell it in pages."""
     out = disk / "run"
-    flags = ["--latent", "40", "--hidden", "300", "--epochs", "9", "--checkpoint-every", "0"]
-    command = [sys.executable, "-m", "experiments.run", "--out", str(out), "--quiet", *flags]
+    os.truncate(fill(disk), 4 * 2**20 - 400 * 2**10)  # the log and the pieces of some arrays fit
+    flags = ["--epochs", "9", "--checkpoint-every", "0", *SMALL]
+    command = [sys.executable, "-m", "experiments.run", "--out", str(out), *flags]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 2
     words = done.stderr.strip()
