@@ -65,4 +65,6 @@ def __getattr__(name: str) -> Any:
     try:
         return import_module(f"cpvae_jax.{name}")
     except ModuleNotFoundError as error:
+        if error.name != f"cpvae_jax.{name}":  # a module of ours that misses another
+            raise
         raise AttributeError(f"module 'cpvae_jax' has no attribute {name!r}") from error

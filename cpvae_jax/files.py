@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,22 @@ class DamagedError(ValueError):
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, through a crash of the machine too."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w") as file:
+    """Write a text file, whole or not at all, through a crash of the machine too."""
+    with replacing(path) as partial, partial.open("w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place to write what takes the place of a file once all of it is there."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

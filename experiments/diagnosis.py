@@ -15,20 +15,22 @@ TERMS = {"reconstruction": "the reconstruction", "kl_c": "KL(c)", "kl_z": "KL(z)
 
 def raise_if_diverged(
     state: train.TrainState,
-    last: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
     training: Training,
     data: np.ndarray,
     path: Path,
 ) -> None:
     """Raise `UserError` with a diagnosis if steps without finite numbers have ended every seed.
 
-    `last` are the metrics of the last epoch, `data` the training examples, `path` the run.
+    `history` are the metrics of each epoch, `data` the training examples, `path` the run.
     """
     if not np.all(np.asarray(state.skips) >= train.SKIPS):
         return
     seed = train.best_seed(state)
-    skipped = int(np.atleast_1d(last.get("skipped", train.SKIPS))[seed])
-    blame = {t: int(np.atleast_1d(last.get(f"skipped_{n}", 0))[seed]) for n, t in TERMS.items()}
+    last = history[-1] if history else {}  # a log may have been deleted by hand
+    count = {name: int(np.ravel(last[name])[seed]) for name in last if name.startswith("skipped")}
+    skipped = count.get("skipped", train.SKIPS)
+    blame = {text: count.get(f"skipped_{name}", 0) for name, text in TERMS.items()}
     terms = ", ".join(f"{text} in {count}" for text, count in blame.items() if count)
     low, high, spread = (float(f(data)) for f in (np.min, np.max, np.std))
     best = int(state.best_epoch[seed])

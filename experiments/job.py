@@ -54,6 +54,7 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             )
             return stopped_by.exit_code
         history = run_folder.lines(folder.LOG)
+        diagnosis.raise_if_diverged(state, history, training, data.train, path)
         print(outcome(state, training, options.seed, history), flush=True)
         score(run_folder, options, data, state, params, training, history)
         draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
@@ -175,11 +176,6 @@ def train_in(
         ended = train.finished(state, training)
         params = train.finish(state, flat_train) if ended else None
         steps.write(int(state.epoch[0]), params or train.best_params(state), state)
-    if ended:
-        last = run_folder.lines(folder.LOG)[-1:]
-        diagnosis.raise_if_diverged(
-            state, last[0] if last else {}, training, data.train, run_folder.path
-        )
     return state, params, interrupt
 
 

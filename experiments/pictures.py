@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import priors
+from cpvae_jax import files, priors
 from cpvae_jax.types import Params
 
 mpl.use("Agg")
@@ -35,13 +34,11 @@ STYLE: Any = {
 
 def save(figure: plt.Figure, path: Path) -> None:
     """Write a figure, whole or not at all."""
-    partial = path.with_name(f".partial.{path.name}")
     try:
-        figure.savefig(partial, bbox_inches="tight")
-        os.replace(partial, path)
+        with files.replacing(path) as partial:
+            figure.savefig(partial, format=path.suffix[1:], bbox_inches="tight")
     finally:
         plt.close(figure)
-        partial.unlink(missing_ok=True)
 
 
 def is_image(shape: Sequence[int]) -> bool:

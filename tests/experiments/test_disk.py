@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import cpvae_jax
 from cpvae_jax import UserError, manifest
 from experiments import folder, pictures, run
 from experiments.folder import LOG
+from tests.experiments.told import sentence, wait_for_epochs
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
@@ -24,13 +24,6 @@ SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet
 
 def command(out, *arguments):
     return run.main(["--dataset", "digits", "--out", str(out), *SMALL, *arguments])
-
-
-def sentence(capsys):
-    text = capsys.readouterr().err.strip()
-    assert text.startswith("error: ")
-    assert "\n" not in text
-    return text
 
 
 @pytest.fixture
@@ -138,11 +131,7 @@ def test_a_folder_that_is_deleted_while_it_runs(tmp_path):
     process = subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 300
-    while not (out / LOG).exists() or len((out / LOG).read_text().splitlines()) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_epochs(process, out / LOG, 3)
     os.rename(out, tmp_path / "gone")
     _, told = process.communicate(timeout=120)
     assert process.returncode == 2

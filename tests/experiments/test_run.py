@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -17,6 +16,7 @@ from PIL import Image
 import cpvae_jax
 from experiments import diagnosis, run, sample
 from experiments.folder import LOG, SCORES, SESSIONS
+from tests.experiments.told import sentence, wait_for_epochs
 
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
 REPOSITORY = Path(__file__).parents[2]
@@ -133,11 +133,7 @@ def test_a_signal_saves_and_stops(data, tmp_path, number, code):
         stdout=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + 300
-    while not (out / LOG).exists() or len((out / LOG).read_text().splitlines()) < 3:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_epochs(process, out / LOG, 3)
     process.send_signal(number)
     told, _ = process.communicate(timeout=120)
     assert process.returncode == code
@@ -174,15 +170,6 @@ def test_a_folder_that_holds_a_run_is_not_touched(data, finished, capsys, change
     assert command(data, finished, *change) == 2
     assert words in sentence(capsys)
     assert files(finished) == before
-
-
-def sentence(capsys):
-    """The one sentence that a refused command prints."""
-    text = capsys.readouterr().err.strip()
-    assert text.startswith("error: ")
-    assert "\n" not in text
-    assert "Traceback" not in text
-    return text
 
 
 @pytest.mark.parametrize(
