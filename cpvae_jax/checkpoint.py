@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from cpvae_jax import files, manifest
+from cpvae_jax import files, keys, manifest
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.models import cpvae
@@ -45,10 +47,14 @@ class Checkpoints:
             self.folder,
             item_handlers={
                 "params": _arrays_handler(),
-                "config": ocp.JsonCheckpointHandler(),
+                "config": ocp.JsonCheckpointHandler(multiprocessing_options=_alone()),
                 "state": _arrays_handler(),
             },
-            options=ocp.CheckpointManagerOptions(max_to_keep=None),  # see `_remove`
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=None,  # see `_remove`
+                create=False,
+                multiprocessing_options=_alone(),
+            ),
         )
 
     def latest(self) -> int | None:
@@ -78,11 +84,11 @@ class Checkpoints:
         if step in _steps(self.folder):
             return
         items = {
-            "params": ocp.args.PyTreeSave(_arrays(params)),
+            "params": ocp.args.PyTreeSave(_as_stored(_arrays(params))),
             "config": ocp.args.JsonSave(params.config.to_dict()),
         }
         if state is not None:
-            items["state"] = ocp.args.PyTreeSave(state)
+            items["state"] = ocp.args.PyTreeSave(_as_stored(state))
         try:
             self._manager.save(step, args=ocp.args.Composite(**items))
             self._manager.wait_until_finished()
@@ -184,24 +190,22 @@ def _restore(folder: Path, template: Tree) -> Tree:
     import orbax.checkpoint as ocp
 
     # Fitted first: Orbax takes arrays of other lengths too, and cuts or fills them.
-    stored = {
-        ".".join(map(_name, path)): _as_stored(leaf)
-        for path, leaf in jax.tree.leaves_with_path(template)
-    }
-    manifest.fits(folder, stored)
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
-    how = ocp.checkpoint_utils.construct_restore_args(abstract)
-    with ocp.Checkpointer(_arrays_handler()) as reader:
-        return reader.restore(
-            folder.absolute(), args=ocp.args.PyTreeRestore(abstract, restore_args=how)
+    numbers = keys.to_numbers(template)
+    manifest.fits(
+        folder,
+        {".".join(map(_name, path)): leaf for path, leaf in jax.tree.leaves_with_path(numbers)},
+    )
+    how = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), numbers)
+    with ocp.Checkpointer(_arrays_handler(), multiprocessing_options=_alone()) as reader:
+        found = reader.restore(
+            folder.absolute(), args=ocp.args.PyTreeRestore(numbers, restore_args=how)
         )
+    return keys.from_numbers(jax.tree.map(jnp.asarray, found), template)
 
 
-def _as_stored(leaf: Any) -> Any:
-    """Shape and type of a leaf on disk: keys are stored as whole numbers."""
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.eval_shape(jax.random.key_data, leaf)
-    return leaf
+def _as_stored(tree: Tree) -> Tree:
+    """Arrays of the host, keys as numbers: the same on the disk wherever they lay."""
+    return jax.tree.map(np.asarray, keys.to_numbers(tree))
 
 
 def _name(entry: Any) -> str:
@@ -213,7 +217,22 @@ def _arrays_handler() -> Any:
     """Arrays as plain zarr: what is on the disk can be checked before it is read."""
     import orbax.checkpoint as ocp
 
-    return ocp.PyTreeCheckpointHandler(use_ocdbt=False, use_zarr3=False, use_compression=False)
+    return ocp.PyTreeCheckpointHandler(
+        use_ocdbt=False,
+        use_zarr3=False,
+        use_compression=False,
+        multiprocessing_options=_alone(),
+    )
+
+
+def _alone() -> Any:
+    """Of several processes this one writes and reads for all, and Orbax waits for no other."""
+    import orbax.checkpoint as ocp
+
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    me = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=me, active_processes={me})
 
 
 def _quiet() -> None:

@@ -15,8 +15,10 @@ from cpvae_jax.errors import UserError
 
 
 def concrete(value: jax.typing.ArrayLike) -> bool:
-    """Whether a value can be looked at."""
-    return not isinstance(value, jax.core.Tracer)
+    """Whether a value can be looked at: no traced one, and none that lies with other processes."""
+    if isinstance(value, jax.core.Tracer):
+        return False
+    return not isinstance(value, jax.Array) or value.is_fully_addressable
 
 
 def data(config: Config, x: jax.typing.ArrayLike, name: str = "x") -> jax.Array:

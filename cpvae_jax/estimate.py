@@ -14,8 +14,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from cpvae_jax import categorical, checks, gaussian, likelihoods
+from cpvae_jax import categorical, checks, devices, gaussian, likelihoods
 from cpvae_jax.interface import bound
 from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Tree
@@ -28,15 +29,23 @@ CHUNK = 50
 
 
 def in_batches(
-    fn: Callable[[jax.Array, jax.Array], Tree], key: jax.Array, data: jax.Array, batch: int
+    fn: Callable[[jax.Array, jax.Array], Tree],
+    key: jax.Array,
+    data: jax.Array,
+    batch: int,
+    mesh: Mesh | None = None,
 ) -> Tree:
-    """`fn(key, batch of data)` over all of the data [N, X]; its outputs, joined along axis 0."""
+    """`fn(key, batch of data)` over all of the data [N, X]; its outputs, joined along axis 0.
+
+    On a mesh `fn` is given arrays that lie there, and has to return them whole.
+    """
     count = len(data)
     batch = min(batch, count)
     outputs = []
     for number, start in enumerate(range(0, count, batch)):
         index = jnp.minimum(jnp.arange(start, start + batch), count - 1)
-        output = fn(jax.random.fold_in(key, number), data[index])
+        given = devices.everywhere((jax.random.fold_in(key, number), data[index]), mesh)
+        output = fn(*given)
         outputs.append(jax.tree.map(lambda a, n=count - start: np.asarray(a)[:n], output))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
 
@@ -49,26 +58,32 @@ def bound_terms(
     estimator: str = "exact",
     temperature: float = 0.5,
     samples: int = 1,
+    mesh: Mesh | None = None,
 ) -> dict[str, np.ndarray]:
     """The bound and its terms for each example of a data set, [N] each, in nats.
 
     Averaged over `samples` draws, of the binarisation too. "exact" gives the true bound for
-    any K; see `cpvae_jax.bound` for the estimators.
+    any K; see `cpvae_jax.bound` for the estimators. `mesh` spreads the examples over devices.
     """
     checks.at_least("samples", samples, 1)
     flat = checks.data(params.config, data, "data")
+    placed = devices.everywhere(params, mesh)
 
     def once(key: jax.Array, batch: jax.Array) -> dict[str, jax.Array]:
-        return bound(params, key, batch, estimator=estimator, temperature=temperature).named()
+        terms = bound(placed, key, batch, estimator=estimator, temperature=temperature, mesh=mesh)
+        return terms.named()
 
-    draws = [in_batches(once, k, flat, BATCH) for k in jax.random.split(key, samples)]
+    draws = [in_batches(once, k, flat, BATCH, mesh) for k in jax.random.split(key, samples)]
     return jax.tree.map(lambda *values: np.mean(values, axis=0), *draws)
 
 
-def aggregated_posterior(params: Params, key: jax.Array, data: jax.typing.ArrayLike) -> np.ndarray:
+def aggregated_posterior(
+    params: Params, key: jax.Array, data: jax.typing.ArrayLike, *, mesh: Mesh | None = None
+) -> np.ndarray:
     """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]."""
     flat = checks.data(params.config, data, "data")
-    probs = in_batches(partial(_probs_of_draw, params), key, flat, BATCH)
+    one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
+    probs = in_batches(one_batch, key, flat, BATCH, mesh)
     return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
 
 
@@ -78,9 +93,12 @@ def _heads_of_draw(params: Params, key: jax.Array, data: jax.Array) -> Any:
     return cpvae.infer(params, x)
 
 
-@jax.jit
-def _probs_of_draw(params: Params, key: jax.Array, data: jax.Array) -> jax.Array:
-    return jax.nn.softmax(cpvae.category_logits(params, _heads_of_draw(params, key, data)))
+@partial(jax.jit, static_argnames="mesh")
+def _probs_of_draw(
+    params: Params, key: jax.Array, data: jax.Array, *, mesh: Mesh | None
+) -> jax.Array:
+    heads = _heads_of_draw(params, key, devices.rows(data, mesh))
+    return devices.cut(jax.nn.softmax(cpvae.category_logits(params, heads)), mesh)
 
 
 def log_likelihood(
@@ -91,13 +109,15 @@ def log_likelihood(
     samples: int = 5000,
     memory: int = 64 * 2**20,
     progress: Callable[[int, int], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """log p(x) of each example by importance sampling, [N], in nats.
 
     log (1/S) Σ_s p(x, z_s, c_s) / q(z_s, c_s|x) with draws from q(z, c|x): in the mean a lower
     bound on log p(x) that rises to it with S (Burda, Grosse, Salakhutdinov, ICLR 2016).
     `memory` is the working space in bytes, whatever K, S and the number of examples: the work
-    is cut into pieces that fit. `progress` is told examples done and their number.
+    is cut into pieces that fit. `progress` is told examples done and their number; `mesh` spreads
+    the examples of a piece over devices.
 
     >>> import jax, cpvae_jax
     >>> config = cpvae_jax.Config(shape=(8, 8), K=5)
@@ -114,27 +134,34 @@ def log_likelihood(
     rows = max(1, memory // row)
     chunk = min(samples, CHUNK, rows)
     batch = max(1, min(len(flat), rows // chunk, memory // (16 * config.K)))
+    placed = devices.everywhere(params, mesh)
     done = 0
 
     def piece(key: jax.Array, data: jax.Array) -> jax.Array:
         nonlocal done
-        value = _log_likelihood(params, key, data, samples=samples, chunk=chunk)
+        value = _log_likelihood(placed, key, data, samples=samples, chunk=chunk, mesh=mesh)
         if progress is not None:
             value.block_until_ready()
             done = min(done + batch, len(flat))
             progress(done, len(flat))
         return value
 
-    return in_batches(piece, key, flat, batch)
+    return in_batches(piece, key, flat, batch, mesh)
 
 
-@partial(jax.jit, static_argnames=("samples", "chunk"))
+@partial(jax.jit, static_argnames=("samples", "chunk", "mesh"))
 def _log_likelihood(
-    params: Params, key: jax.Array, data: jax.Array, *, samples: int, chunk: int
+    params: Params,
+    key: jax.Array,
+    data: jax.Array,
+    *,
+    samples: int,
+    chunk: int,
+    mesh: Mesh | None,
 ) -> jax.Array:
     config = params.config
     key_x, key_weights = jax.random.split(key)
-    x = likelihoods.of(config).observe(config, key_x, data)
+    x = devices.rows(likelihoods.of(config).observe(config, key_x, data), mesh)
     heads = cpvae.infer(params, x)
 
     def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
@@ -147,7 +174,7 @@ def _log_likelihood(
 
     start = jnp.full(x.shape[0], -jnp.inf)
     total, _ = jax.lax.scan(more, start, jnp.arange(-(-samples // chunk)))
-    return total - math.log(samples)
+    return devices.cut(total - math.log(samples), mesh)
 
 
 def decomposition(

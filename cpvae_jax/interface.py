@@ -11,8 +11,9 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
-from cpvae_jax import checks, likelihoods, priors
+from cpvae_jax import checks, devices, likelihoods, priors
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.models import cpvae
@@ -135,12 +136,14 @@ def bound(
     *,
     estimator: str = "exact",
     temperature: float = 0.5,
+    mesh: Mesh | None = None,
 ) -> Terms:
     """The terms of the bound on log p(x) for each example, [B] each, in nats.
 
     Grey levels are first drawn black or white where the configuration says so. The estimator
     is one of `ESTIMATORS`, see `cpvae_jax.models.cpvae.terms`: "exact" sums over the
-    categories and is the true bound; "relaxed", which alone reads `temperature`, is none.
+    categories and is the true bound; "relaxed", which alone reads `temperature`, is none. `mesh`
+    spreads the examples over devices, see `cpvae_jax.devices`.
 
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5))
     >>> terms = bound(params, jax.random.key(1), jnp.zeros((2, 8, 8)))
@@ -149,16 +152,24 @@ def bound(
     """
     if estimator not in ESTIMATORS:
         raise UserError(f"estimator is {estimator!r}; choose one of {', '.join(ESTIMATORS)}.")
-    return _bound(params, key, checks.data(params.config, x), temperature, estimator=estimator)
+    data = checks.data(params.config, x)
+    return _bound(params, key, data, temperature, estimator=estimator, mesh=mesh)
 
 
-@partial(jax.jit, static_argnames="estimator")
+@partial(jax.jit, static_argnames=("estimator", "mesh"))
 def _bound(
-    params: Params, key: jax.Array, data: jax.Array, temperature: float, *, estimator: str
+    params: Params,
+    key: jax.Array,
+    data: jax.Array,
+    temperature: float,
+    *,
+    estimator: str,
+    mesh: Mesh | None,
 ) -> Terms:
     key_x, key_terms = jax.random.split(key)
     x = likelihoods.of(params.config).observe(params.config, key_x, data)
-    return cpvae.terms(params, key_terms, x, estimator, temperature)
+    found = cpvae.terms(params, key_terms, devices.rows(x, mesh), estimator, temperature)
+    return devices.cut(found, mesh)
 
 
 def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:

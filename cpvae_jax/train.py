@@ -18,8 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import struct
+from jax.sharding import Mesh
 
-from cpvae_jax import checks, estimate, likelihoods
+from cpvae_jax import checks, devices, estimate, likelihoods
 from cpvae_jax.config import Config, Training
 from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Terms, Tree
@@ -85,6 +86,8 @@ class Program(NamedTuple):
     """keys [R] to the state"""
     run: Callable[[TrainState, jax.Array, jax.Array], tuple[TrainState, Tree]]
     """(state, train [N, X], valid [M, X]) to the next state and metrics, [R] each"""
+    mesh: Mesh | None
+    """The devices that state and data lie on, see `devices`; None for one"""
 
 
 class _Streams(NamedTuple):
@@ -129,9 +132,11 @@ def _finite(gradient: Params) -> jax.Array:
 
 
 def _train_epoch(
-    state: TrainState, data: jax.Array, training: Training
+    state: TrainState, data: jax.Array, training: Training, mesh: Mesh | None
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One pass over the data in a fresh order; a last short batch is left out of it.
+
+    The examples of a batch are cut along the mesh, and gradients summed over it once a step.
 
     A step whose bound or gradient is not finite is skipped: parameters and optimiser stay as
     they were, the metrics count it, and of the bound's terms those that were to blame.
@@ -151,7 +156,8 @@ def _train_epoch(
         params, opt_state, skips = carry
         number, indices = at
         key_x, key_terms = jax.random.split(jax.random.fold_in(key_steps, number))
-        x = observe(config, key_x, data[indices])
+        x = observe(config, key_x, data[devices.cut(indices, mesh, devices.DATA)])
+        x = devices.cut(x, mesh, devices.DATA)
         epoch = state.epoch + (number + 1) / steps
         gradient, terms = jax.grad(loss, has_aux=True)(
             params,
@@ -161,6 +167,7 @@ def _train_epoch(
             temperature_at(training, epoch),
             training.estimator,
         )
+        gradient = devices.cut(gradient, mesh)
         means = jax.tree.map(jnp.mean, terms.named())
         faults = {name: ~jnp.isfinite(value) for name, value in means.items()}
         good = _finite(gradient) & ~faults.pop("bound") & (skips < SKIPS)
@@ -192,7 +199,7 @@ def _train_epoch(
 
 
 def _validate(
-    params: Params, key: jax.Array, data: jax.Array
+    params: Params, key: jax.Array, data: jax.Array, mesh: Mesh | None
 ) -> tuple[dict[str, jax.Array], jax.Array]:
     """Mean terms of the true bound, estimated with one hard c an example, and q(c).
 
@@ -209,7 +216,8 @@ def _validate(
         number, index = at
         key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
         weight = (index < len(data)) / len(data)
-        x = observe(config, key_x, data[jnp.minimum(index, len(data) - 1)])
+        index = devices.cut(jnp.minimum(index, len(data) - 1), mesh, devices.DATA)
+        x = devices.cut(observe(config, key_x, data[index]), mesh, devices.DATA)
         terms = cpvae.terms(params, key_terms, x, "hard", 1.0)
         probs = jax.nn.softmax(cpvae.category_logits(params, cpvae.infer(params, x)))
         return jax.tree.map(lambda v: v @ weight, terms.named()), weight @ probs
@@ -219,11 +227,11 @@ def _validate(
 
 
 def _epoch(
-    state: TrainState, train: jax.Array, valid: jax.Array, training: Training
+    state: TrainState, train: jax.Array, valid: jax.Array, training: Training, mesh: Mesh | None
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """Train, validate, keep the best: an epoch of one seed."""
-    state, metrics = _train_epoch(state, train, training)
-    scores, aggregate = _validate(state.params, _streams(state.key).valid, valid)
+    state, metrics = _train_epoch(state, train, training, mesh)
+    scores, aggregate = _validate(state.params, _streams(state.key).valid, valid, mesh)
     bound = scores["bound"]
     better = (bound > state.best_bound) & ~state.stopped
     warm = state.epoch <= training.warmup
@@ -243,13 +251,17 @@ def _epoch(
 
 
 def program(
-    config: Config, training: Training, data: np.ndarray | jax.Array | None = None
+    config: Config,
+    training: Training,
+    data: np.ndarray | jax.Array | None = None,
+    mesh: Mesh | None = None,
 ) -> Program:
     """The training program of a configuration; `data` only sets the scale of real-valued data.
 
-    Several seeds run side by side by vmap; one runs without, and gets the same numbers.
+    Several seeds run side by side by vmap; one runs without, and gets the same numbers. On a
+    mesh (`devices.mesh`) the numbers are those of one device, but for rounding.
     """
-    run_one = partial(_epoch, training=training)
+    run_one = partial(_epoch, training=training, mesh=mesh)
 
     def init_one(key: jax.Array) -> TrainState:
         params = cpvae.init(_streams(key).init, config, data)
@@ -267,14 +279,38 @@ def program(
             key=key,
         )
 
+    @jax.jit
+    def init(keys: jax.Array) -> TrainState:
+        return _lay(jax.vmap(init_one)(keys), mesh)
+
     @partial(jax.jit, donate_argnums=0)
     def run(state: TrainState, train: jax.Array, valid: jax.Array) -> tuple[TrainState, Tree]:
         if state.epoch.shape[0] > 1:
-            return jax.vmap(run_one, in_axes=(0, None, None))(state, train, valid)
-        only = jax.tree.map(lambda a: a[0], state)
-        return jax.tree.map(lambda a: a[None], run_one(only, train, valid))
+            each = jax.vmap(run_one, in_axes=(0, None, None), spmd_axis_name=devices.SEEDS)
+            state, metrics = each(state, train, valid)
+        else:
+            only = jax.tree.map(lambda a: a[0], state)
+            state, metrics = jax.tree.map(lambda a: a[None], run_one(only, train, valid))
+        return _lay(state, mesh), devices.cut(metrics, mesh)
 
-    return Program(init=jax.jit(jax.vmap(init_one)), run=run)
+    return Program(lambda keys: init(devices.everywhere(keys, mesh)), run, mesh)
+
+
+def _lay(state: TrainState, mesh: Mesh | None) -> TrainState:
+    """Large arrays on the devices of their seed; the small ones, which decide, everywhere."""
+    if mesh is None:
+        return state
+    large = {name: getattr(state, name) for name in ("params", "opt_state", "best")}
+    return replace(devices.cut(state, mesh), **devices.cut(large, mesh, devices.SEEDS))
+
+
+def place(state: TrainState, mesh: Mesh | None) -> TrainState:
+    """A state that every process has read alike, on the mesh."""
+    return (
+        state
+        if mesh is None
+        else jax.jit(_lay, static_argnums=1)(devices.everywhere(state, mesh), mesh)
+    )
 
 
 def epochs(
@@ -284,6 +320,7 @@ def epochs(
 
     The state given in is used up: its memory is reused for the next one.
     """
+    train, valid = devices.everywhere((train, valid), program.mesh)
     while not finished(state, training):
         state, metrics = program.run(state, train, valid)
         yield state, jax.tree.map(np.asarray, metrics)
@@ -291,7 +328,7 @@ def epochs(
 
 def finished(state: TrainState, training: Training) -> bool:
     """Whether every seed has stopped, or the last epoch is done."""
-    return int(state.epoch[0]) >= training.epochs or bool(np.all(state.stopped))
+    return int(np.max(state.epoch)) >= training.epochs or bool(np.all(state.stopped))
 
 
 def best_seed(state: TrainState) -> int:
@@ -299,10 +336,10 @@ def best_seed(state: TrainState) -> int:
     return int(np.argmax(np.asarray(state.best_bound)))
 
 
-def best_params(state: TrainState, seed: int | None = None) -> Params:
-    """The best parameters of a seed, by default those of the best seed."""
+def best_params(state: TrainState, seed: int | None = None, mesh: Mesh | None = None) -> Params:
+    """The best parameters of a seed, by default those of the best seed; off the mesh."""
     index = best_seed(state) if seed is None else seed
-    return jax.tree.map(lambda a: a[index], state.best)
+    return devices.home(jax.tree.map(lambda a: a[index], state.best), mesh)
 
 
 class Fit(NamedTuple):
@@ -324,12 +361,14 @@ def fit(
     *,
     training: Training | None = None,
     callback: Callable[[TrainState, dict[str, np.ndarray]], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Fit:
     """Train a model on data [N, *shape] until the validation bound stops rising.
 
     A batch of keys [R] trains R seeds side by side in one program; the one with the best
-    validation bound is returned. `callback` is called after every epoch. Warns if steps without
-    finite numbers have ended every seed.
+    validation bound is returned. `callback` is called after every epoch. `mesh` spreads seeds and
+    batches over devices, see `devices.mesh`. Warns if steps without finite numbers have ended
+    every seed.
 
     Raises `UserError` for data that the model cannot take.
 
@@ -343,7 +382,7 @@ def fit(
     training = Training() if training is None else training
     train_data = checks.data(config, train, "train")
     valid_data = checks.data(config, valid, "valid")
-    steps = program(config, training, train_data)
+    steps = program(config, training, train_data, mesh)
     state = steps.init(jnp.atleast_1d(key))
     history = []
     for state, metrics in epochs(steps, state, train_data, valid_data, training):  # noqa: B020
@@ -357,12 +396,15 @@ def fit(
             RuntimeWarning,
             stacklevel=2,
         )
-    return Fit(finish(state, train_data), history, state)
+    return Fit(finish(state, train_data, mesh=mesh), history, state)
 
 
-def finish(state: TrainState, train: jax.Array, seed: int | None = None) -> Params:
+def finish(
+    state: TrainState, train: jax.Array, seed: int | None = None, mesh: Mesh | None = None
+) -> Params:
     """The best parameters of a seed, by default the best one, with q(c) over the training data."""
     index = best_seed(state) if seed is None else seed
-    params = best_params(state, index)
-    aggregate = estimate.aggregated_posterior(params, _streams(state.key[index]).valid, train)
+    params = best_params(state, index, mesh)
+    key = _streams(devices.home(state.key, mesh)[index]).valid
+    aggregate = estimate.aggregated_posterior(params, key, train, mesh=mesh)
     return replace(params, aggregate=jnp.asarray(aggregate))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 import cpvae_jax
 from cpvae_jax import likelihoods, priors, scores
@@ -47,16 +48,17 @@ def evaluate(
     likelihood_samples: int = 0,
     likelihood_images: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Every score of `params`, nested by kind; all bounds and divergences in nats.
 
     `test_bound` is the true bound. `relaxed_figure`, which is no bound, stands beside it for
     comparison with work that reports it, where a category is inferred. Labels serve the
-    clustering scores alone.
+    clustering scores alone. `mesh` spreads the bounds and the log-likelihood over devices.
     """
     keys = Keys.of(seed)
     prior = priors.of(params.config)
-    true = cpvae_jax.bound_terms(params, keys.bound, data.test, samples=bound_samples)
+    true = cpvae_jax.bound_terms(params, keys.bound, data.test, samples=bound_samples, mesh=mesh)
     bound = true.pop("bound")
     result: dict[str, Any] = {
         "test_bound": mean_and_error(bound),
@@ -66,7 +68,12 @@ def evaluate(
     }
     if prior.inferred:
         relaxed = cpvae_jax.bound_terms(
-            params, keys.relaxed, data.test, estimator="relaxed", temperature=temperature
+            params,
+            keys.relaxed,
+            data.test,
+            estimator="relaxed",
+            temperature=temperature,
+            mesh=mesh,
         )
         result["relaxed_figure"] = {**mean_and_error(relaxed["bound"]), "temperature": temperature}
     if likelihood_samples:
@@ -78,6 +85,7 @@ def evaluate(
             samples=likelihood_samples,
             images=likelihood_images,
             progress=progress,
+            mesh=mesh,
         )
     if data.test_labels is not None and not prior.single:
         categories = np.argmax(cpvae_jax.predict(params, data.test), axis=1)
@@ -96,6 +104,7 @@ def log_likelihood(
     samples: int,
     images: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Mean log p(x) of the test set [N, *shape] by importance sampling, in nats.
 
@@ -105,16 +114,19 @@ def log_likelihood(
     varies by a nat or two from image to image where log p(x) varies by tens, so that few
     images tell it; `subset_error` is the standard error that the choice leaves.
     """
+    how: dict[str, Any] = {"samples": samples, "progress": progress, "mesh": mesh}
     if images is None or images >= len(test):
-        values = cpvae_jax.log_likelihood(params, key, test, samples=samples, progress=progress)
+        values = cpvae_jax.log_likelihood(params, key, test, **how)
         return {**mean_and_error(values), "samples": samples, "images": len(test)}
     key_choice, key_x, key_weights, key_bound = jax.random.split(key, 4)
     chosen = np.asarray(jax.random.choice(key_choice, len(test), (images,), replace=False))
     config = params.config
     flat = jnp.asarray(test[chosen]).reshape(images, config.size)
     x = likelihoods.of(config).observe(config, key_x, flat)  # 0 and 1 stay when drawn again
-    values = cpvae_jax.log_likelihood(params, key_weights, x, samples=samples, progress=progress)
-    near = cpvae_jax.bound_terms(params, key_bound, x, estimator="hard", samples=BOUND_DRAWS)
+    values = cpvae_jax.log_likelihood(params, key_weights, x, **how)
+    near = cpvae_jax.bound_terms(
+        params, key_bound, x, estimator="hard", samples=BOUND_DRAWS, mesh=mesh
+    )
     gap = mean_and_error(values - near["bound"])
     return {
         "mean": float(np.mean(bound, dtype=np.float64)) + gap["mean"],

@@ -83,6 +83,20 @@ class RunFolder:
             files.replace(self.path / name, text)
 
 
+class Elsewhere(RunFolder):
+    """The folder as all but the first process of a run see it: it is not theirs to touch."""
+
+    def append(self, name: str, line: dict[str, Any]) -> None:
+        """Nothing: the first process does."""
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """None: the first process has them."""
+        return []
+
+    def _replace(self, name: str, text: str) -> None:
+        """Nothing: the first process does."""
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turns an operating system's refusal to write into a sentence about `path`."""
@@ -96,12 +110,18 @@ def writing(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def open_run(path: Path, settings: dict[str, Any], *, resume: bool) -> Iterator[RunFolder]:
+def open_run(
+    path: Path, settings: dict[str, Any], *, resume: bool, writer: bool = True
+) -> Iterator[RunFolder]:
     """Make the folder of a new run, or open that of a run to go on with; held till the end.
 
     Raises `UserError` where it holds another configuration, a run that was not asked to go
-    on, something that is no run, where another program holds it, or it cannot be written.
+    on, something that is no run, where another program holds it, or it cannot be written. Of
+    several processes only the `writer` looks at it at all.
     """
+    if not writer:
+        yield Elsewhere(path)
+        return
     settings = {"format": FORMAT, **settings}
     _check(path, settings, resume=resume)
     with writing(path):

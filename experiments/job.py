@@ -7,19 +7,22 @@ scores from `experiments.evaluate`, pictures from `experiments.pictures`.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
-from cpvae_jax import Config, Params, Training, checkpoint, checks, priors, train
-from experiments import diagnosis, extend, folder, provenance
+from cpvae_jax import Config, Params, Training, checkpoint, checks, devices, priors, train
+from experiments import diagnosis, extend, folder, processes, provenance
 from experiments.data import Dataset, check, load
 from experiments.data.places import Places
 from experiments.options import places
@@ -32,7 +35,14 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
     if options.likelihood_images is not None:
         checks.at_least("--likelihood-images", options.likelihood_images, 2)
+    processes.join(options)
+    with processes.together():
+        return _run(options, arguments)
+
+
+def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     extend.run(options.extend)
+    mesh = devices.mesh(options.devices, seeds=options.seeds)
     keep_compiled(Places.find(**places(options)).cache_dir / "compiled")
     data = load_data(options)
     given = {f.name: getattr(options, f.name) for f in fields(Training) if f.name in options}
@@ -41,11 +51,14 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     check(data, config.likelihood)
     path = options.out or default_path(options)
     with folder.open_run(
-        path, settings(options, config, training), resume=options.resume
+        path,
+        settings(options, config, training),
+        resume=options.resume,
+        writer=processes.first(),
     ) as run_folder:
         print(f"{data.source}\nrun folder: {path}", flush=True)
         run_folder.append(folder.SESSIONS, provenance.describe(arguments))
-        state, params, stopped_by = train_in(run_folder, options, config, training, data)
+        state, params, stopped_by = train_in(run_folder, options, config, training, data, mesh)
         if params is None:
             print(
                 f"stopped by {stopped_by.name} after epoch {int(state.epoch[0])} and saved; "
@@ -56,8 +69,9 @@ def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         history = run_folder.lines(folder.LOG)
         diagnosis.raise_if_diverged(state, history, training, data.train, path)
         print(outcome(state, training, options.seed, history), flush=True)
-        score(run_folder, options, data, state, params, training, history)
-        draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
+        score(run_folder, options, data, state, params, training, history, mesh)
+        if processes.first():
+            draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
         print(f"scores, pictures and the model are in {path}", flush=True)
     return 0
 
@@ -141,6 +155,7 @@ def train_in(
     config: Config,
     training: Training,
     data: Dataset,
+    mesh: Mesh | None,
 ) -> tuple[train.TrainState, Params | None, Interrupt]:
     """Train in a run folder, from its last checkpoint if it has one.
 
@@ -149,34 +164,47 @@ def train_in(
     """
     flat_train = checks.data(config, data.train, "train")
     flat_valid = checks.data(config, data.valid, "valid")
-    program = train.program(config, training, data.train)
+    program = train.program(config, training, data.train, mesh)
     state = program.init(jnp.stack([jax.random.key(s) for s in seeds(options)]))
+    steps: checkpoint.Checkpoints | None
+    place = run_folder.path / checkpoint.FOLDER
     with (
         Interrupt() as interrupt,
-        checkpoint.open_for(run_folder.path / checkpoint.FOLDER) as steps,
+        checkpoint.open_for(place) if processes.first() else nullcontext() as steps,
     ):
-        saved = steps.latest()
-        if saved is not None:
-            state = steps.read_state(saved, state)
-        run_folder.rewind(saved or 0)
-        log = Log(
-            run_folder, training.epochs, saved or 0, quiet=options.quiet, board=options.tensorboard
-        )
+
+        def save(params: Params) -> None:
+            whole = devices.home(state, mesh)  # of all processes, before the first one writes
+            if steps is not None:
+                steps.write(int(whole.epoch[0]), params, whole)
+
+        (saved,) = processes.largest((steps.latest() if steps is not None else None) or 0)
+        if saved:
+            template = devices.home(state, mesh)
+            found = template if steps is None else steps.read_state(saved, template)
+            state = train.place(processes.told(found), mesh)
+        run_folder.rewind(saved)
+        board = options.tensorboard and processes.first()
+        log = Log(run_folder, training.epochs, saved, quiet=options.quiet, board=board)
         last_save = time.monotonic()
         for state, metrics in train.epochs(  # noqa: B020 - the old state is used up
             program, state, flat_train, flat_valid, training
         ):
             log.epoch(metrics)
-            if interrupt.signal is not None:
+            due = time.monotonic() - last_save >= options.checkpoint_every
+            heard, due = processes.largest(interrupt.signal or 0, due and processes.first())
+            if heard:
+                interrupt.signal = signal.Signals(heard)
                 break
-            if time.monotonic() - last_save >= options.checkpoint_every:
-                steps.write(int(state.epoch[0]), train.best_params(state), state)
+            if due:
+                save(train.best_params(state, mesh=mesh))
                 last_save = time.monotonic()
         log.close()
-        ended = train.finished(state, training)
-        params = train.finish(state, flat_train) if ended else None
-        steps.write(int(state.epoch[0]), params or train.best_params(state), state)
-    return state, params, interrupt
+        params = None
+        if train.finished(state, training):
+            params = train.finish(state, flat_train, mesh=mesh)
+        save(params or train.best_params(state, mesh=mesh))
+    return devices.home(state, mesh), params, interrupt
 
 
 def seeds(options: argparse.Namespace) -> list[int]:
@@ -211,6 +239,7 @@ def score(
     params: Params,
     training: Training,
     history: Sequence[dict[str, Any]],
+    mesh: Mesh | None,
 ) -> None:
     """Score every seed on the test split, write metrics.json, and print the kept seed's scores."""
     from experiments.evaluate import evaluate, summary
@@ -234,6 +263,7 @@ def score(
                     likelihood_samples=options.log_likelihood,
                     likelihood_images=options.likelihood_images,
                     progress=None if options.quiet else _tell,
+                    mesh=mesh,
                 ),
             }
         )

@@ -26,6 +26,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     _mixture(data)
     _model(parser.add_argument_group("model (defaults: the paper's section 5)"))
     _training(parser.add_argument_group("training (defaults: the paper's section 5)"))
+    _devices(parser.add_argument_group("devices and processes"))
     _output(parser.add_argument_group("run and output"))
     return parser.parse_args(argv)
 
@@ -139,6 +140,28 @@ def _training(group: argparse._ArgumentGroup) -> None:
     add("temperature", "Gumbel-Softmax temperature at the start")
     add("temperature_end", "Gumbel-Softmax temperature at the end of its schedule")
     add("temperature_epochs", "epochs over which the temperature falls, exponentially")
+
+
+def _devices(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--devices",
+        type=int,
+        help="devices that seeds and batches are spread over; all there are if not given",
+    )
+    group.add_argument(
+        "--distributed",
+        action="store_true",
+        help="one of several processes, started by a scheduler whose environment tells the rest "
+        "(Slurm, Open MPI, Kubernetes, a TPU pod)",
+    )
+    group.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="one of several processes started by hand: where the first one listens; needs "
+        "--processes and --process",
+    )
+    group.add_argument("--processes", type=int, help="how many processes there are")
+    group.add_argument("--process", type=int, help="which one this is, from 0")
 
 
 def _output(group: argparse._ArgumentGroup) -> None:

@@ -1,11 +1,12 @@
-"""The same seed gives the same numbers: in another process, and beside other devices.
+"""The same seed gives the same numbers: in another process, and beside devices not used.
+
+On many devices, to rounding: tests/test_devices.py, tests/experiments/test_processes.py.
 
 Beside other seeds: tests/test_train.py. Before and after a resume: tests/test_checkpoint.py,
 tests/experiments/test_run.py, and after a kill tests/test_faults.py.
 """
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import cpvae_jax
 from experiments.folder import LOG
+from tests.experiments.told import environment
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -27,10 +29,13 @@ def trained(tmp_path_factory):
         out = tmp_path_factory.mktemp("runs") / name
         flags = f"--xla_force_host_platform_device_count={devices}"
         command = [sys.executable, "-m", "experiments.run", "--out", str(out), "--quiet"]
-        command += ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "2"]
-        environment = os.environ | {"XLA_FLAGS": flags}
+        command += ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "2", "--devices", "1"]
         subprocess.run(
-            command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL
+            command,
+            cwd=REPOSITORY,
+            env=environment(XLA_FLAGS=flags),
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
         assert json.loads((out / "sessions.jsonl").read_text())["device"].startswith(f"{devices} x")
@@ -39,7 +44,7 @@ def trained(tmp_path_factory):
     return train
 
 
-def test_another_process_and_other_devices_give_the_same_bits(trained, assert_same_bits):
+def test_another_process_and_devices_not_used_give_the_same_bits(trained, assert_same_bits):
     first, first_lines = trained("first", devices=1)
     params, lines = trained("again", devices=4)
     assert lines == first_lines

@@ -15,10 +15,10 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 LEAVES = (
-    *("errors", "config", "types", "gaussian", "categorical", "mixture", "nets"),
+    *("errors", "config", "types", "keys", "gaussian", "categorical", "mixture", "nets"),
     *("priors", "likelihoods"),
 )
-ASSEMBLERS = ("models", "interface", "train", "estimate", "checkpoint")
+ASSEMBLERS = ("models", "devices", "interface", "train", "estimate", "checkpoint")
 
 
 def docstrings(path):

@@ -1,0 +1,99 @@
+"""Where arrays lie: seeds and the examples of a batch, spread over devices and processes.
+
+One code path serves one device and many. Programs are written for the whole batch; the
+constraints put here tell the compiler to cut it along a mesh of two axes, `SEEDS` and `DATA`.
+Random numbers do not depend on the cut, so that the result is that of one device but for the
+rounding of sums. A mesh of None asks for nothing: one device, no constraint.
+
+Across processes every one runs the same program on the same inputs; `everywhere` brings what one
+of them has to all, `home` takes results out of the mesh again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from cpvae_jax import keys
+from cpvae_jax.errors import UserError
+
+SEEDS, DATA = "seeds", "data"
+"""The axes of a mesh: seeds trained side by side, and the examples of a batch."""
+
+T = TypeVar("T")
+
+
+def mesh(num: int | None = None, *, seeds: int = 1) -> Mesh | None:
+    """A mesh over the first `num` devices, by default all of all processes; None for one device.
+
+    As many seeds as divide the devices evenly are given devices of their own, without any
+    communication between them; the examples of each seed's batch are cut along the rest.
+
+    Raises `UserError` for more devices than there are, or fewer than there are processes.
+
+    >>> mesh(1) is None
+    True
+    """
+    found = jax.devices()
+    num = len(found) if num is None else num
+    if not 1 <= num <= len(found):
+        raise UserError(f"devices is {num}; there are {len(found)}, so give 1 to {len(found)}.")
+    if jax.process_count() > 1 and num != len(found):
+        raise UserError(
+            f"devices is {num}, but {jax.process_count()} processes hold {len(found)} together and "
+            "all of them take part; leave it out."
+        )
+    return None if num == 1 else of(found[:num], seeds=seeds)
+
+
+def of(devices: Sequence[jax.Device], *, seeds: int = 1) -> Mesh:
+    """A mesh of given devices."""
+    along = math.gcd(seeds, len(devices))
+    grid = np.array(devices).reshape(along, -1)
+    return Mesh(grid, (SEEDS, DATA), axis_types=(AxisType.Auto,) * 2)
+
+
+def cut(tree: T, mesh: Mesh | None, *axes: str | tuple[str, ...] | None) -> T:
+    """Inside a compiled program: cut arrays along mesh axes, one for each leading axis of theirs.
+
+    No axes: the arrays lie whole on every device. Lengths need not divide evenly.
+    """
+    if mesh is None:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh, PartitionSpec(*axes)))
+
+
+def rows(tree: T, mesh: Mesh | None) -> T:
+    """Inside a compiled program without seeds: cut the examples, axis 0, along all devices."""
+    return cut(tree, mesh, (SEEDS, DATA))
+
+
+def everywhere(tree: T, mesh: Mesh | None, *axes: str | None) -> T:
+    """Put arrays that every process has, and has alike, on the mesh; cut as by `cut`."""
+    if mesh is None:
+        return tree
+    sharding = NamedSharding(mesh, PartitionSpec(*axes))
+
+    def put(leaf: Any) -> jax.Array:
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return keys.from_numbers(jax.tree.map(put, keys.to_numbers(tree)), tree)
+
+
+def home(tree: T, mesh: Mesh | None) -> T:
+    """Arrays as each process can read them, whole, on its first device; a collective step."""
+    if mesh is None:
+        return tree
+    whole = jax.jit(lambda t: t, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)
+
+    def fetch(leaf: jax.Array) -> jax.Array:
+        return jnp.asarray(np.asarray(leaf.addressable_data(0)))
+
+    return keys.from_numbers(jax.tree.map(fetch, keys.to_numbers(whole)), whole)

@@ -1,0 +1,95 @@
+"""Tests that need eight devices; `test_devices.py` runs them in a process that has so many.
+
+XLA_FLAGS=--xla_force_host_platform_device_count=8 python -m pytest -n 0 tests/eight_devices.py
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from cpvae_jax import Config, Training, bound_terms, devices, log_likelihood, train
+from cpvae_jax.errors import UserError
+
+CONFIG = Config(shape=(12,), K=3, latent=2, hidden=(8,))
+TRAINING = Training(batch_size=30, warmup=2, epochs=2, learning_rate=1e-2)
+DATA = np.random.default_rng(0).integers(0, 256, (200, 12), dtype=np.uint8)
+
+
+def trained(seeds, mesh, model="cp"):
+    """The final state and metrics of a training of 2 epochs; 30 is no multiple of 8."""
+    config = Config(**{**CONFIG.to_dict(), "model": model})
+    program = train.program(config, TRAINING, DATA, mesh)
+    state = program.init(jax.random.split(jax.random.key(0), seeds))
+    data, valid = jnp.asarray(DATA), jnp.asarray(DATA[:50])
+    *_, (state, metrics) = train.epochs(program, state, data, valid, TRAINING)
+    return state, metrics
+
+
+def assert_close(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-5, atol=2e-5), a, b)
+
+
+@pytest.mark.parametrize(("seeds", "shape"), [(1, (1, 8)), (2, (2, 4)), (3, (1, 8)), (8, (8, 1))])
+def test_seeds_get_devices_of_their_own_where_they_divide_evenly(seeds, shape):
+    assert devices.mesh(seeds=seeds).devices.shape == shape
+
+
+@pytest.mark.parametrize("num", [0, 9])
+def test_a_number_of_devices_that_there_is_not_is_told(num):
+    with pytest.raises(UserError, match=f"devices is {num}; there are 8"):
+        devices.mesh(num)
+
+
+@pytest.mark.parametrize(("seeds", "model"), [(1, "cp"), (2, "hvp")])
+def test_training_gives_what_one_device_gives(seeds, model):
+    alone, alone_metrics = trained(seeds, None, model)
+    mesh = devices.mesh(seeds=seeds)
+    state, metrics = trained(seeds, mesh, model)
+    leaf = state.params.encoder["mean"]["kernel"]
+    assert len(leaf.sharding.device_set) == 8
+    assert leaf.sharding.spec == (PartitionSpec("seeds") if seeds > 1 else PartitionSpec())
+    assert_close(metrics, alone_metrics)
+    assert_close(devices.home(state, mesh).params, alone.params)
+    data = jnp.asarray(DATA)
+    assert_close(train.finish(state, data, mesh=mesh), train.finish(alone, data))
+
+
+def test_a_step_sums_the_gradient_over_devices_once_and_seeds_do_not_wait_for_each_other():
+    def collectives(seeds):
+        mesh = devices.mesh(seeds=seeds)
+        program = train.program(CONFIG, TRAINING, DATA, mesh)
+        state = program.init(jax.random.split(jax.random.key(0), seeds))
+        data = devices.everywhere(jnp.asarray(DATA), mesh)
+        text = program.run.lower(state, data, data[:50]).compile().as_text()
+        shapes = [
+            line.split(" all-reduce(")[0] for line in text.splitlines() if " all-reduce(" in line
+        ]
+        return [shape for shape in shapes if "8" in shape.split("=")[1]]  # the width of the layers
+
+    assert len(collectives(1)) == 1
+    assert collectives(8) == []
+
+
+def test_evaluation_gives_what_one_device_gives(shaken):
+    params, key, mesh = shaken(CONFIG), jax.random.key(1), devices.mesh()
+    data = DATA[:37]
+    assert_close(bound_terms(params, key, data, mesh=mesh), bound_terms(params, key, data))
+
+
+def test_log_likelihood_gives_what_one_device_gives(shaken):
+    params, key, mesh = shaken(CONFIG), jax.random.key(1), devices.mesh()
+    alone = log_likelihood(params, key, DATA[:37], samples=120)
+    assert_close(log_likelihood(params, key, DATA[:37], samples=120, mesh=mesh), alone)
+
+
+def test_arrays_and_keys_come_home_as_they_left():
+    mesh = devices.mesh(seeds=2)
+    tree = {"key": jax.random.split(jax.random.key(0), 2), "x": jnp.arange(8.0).reshape(2, 4)}
+    placed = devices.everywhere(tree, mesh, devices.SEEDS)
+    assert len(placed["x"].sharding.device_set) == 8
+    back = devices.home(placed, mesh)
+    assert back["x"].sharding.device_set == {jax.devices()[0]}
+    np.testing.assert_array_equal(back["x"], tree["x"])
+    assert jnp.all(back["key"] == tree["key"])

@@ -1,0 +1,127 @@
+"""One run of several processes, over loopback, by the real command."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import cpvae_jax
+from experiments import run
+from experiments.folder import LOG
+from tests.experiments.told import environment, sentence, wait_for_epochs
+
+REPOSITORY = Path(__file__).parents[2]
+FLAGS = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "1", "--checkpoint-every", "0"]
+EPOCHS = 12
+
+
+def start(out, *flags, processes=1, devices=1):
+    """Starts the processes of one run; their words go to a file each, beside the run folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    around = environment(
+        JAX_COORDINATOR_BIND_ADDRESS=address,
+        XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}",
+    )
+    started = []
+    for number in range(processes):
+        command = [sys.executable, "-m", "experiments.run", "--out", str(out), *FLAGS, *flags]
+        if processes > 1:
+            command += ["--coordinator", address, "--processes", str(processes)]
+            command += ["--process", str(number)]
+        with said(out, number).open("w") as words:
+            started.append(
+                subprocess.Popen(command, cwd=REPOSITORY, env=around, stdout=words, stderr=words)
+            )
+    return started
+
+
+def said(out, number):
+    return out.with_name(f"{out.name}.{number}.txt")
+
+
+def finish(out, *flags, processes=1, devices=1):
+    started = start(out, *flags, processes=processes, devices=devices)
+    for number, process in enumerate(started):
+        assert process.wait(timeout=300) == 0, said(out, number).read_text()
+
+
+def log(out):
+    lines = [json.loads(line) for line in (out / LOG).read_text().splitlines()]
+    return [{**line, "seconds": 0} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A run by one process, undisturbed."""
+    out = tmp_path_factory.mktemp("runs") / "alone"
+    finish(out, "--epochs", str(EPOCHS), "--quiet")
+    return out
+
+
+def test_four_processes_end_together_and_one_goes_on(alone, tmp_path):
+    out = tmp_path / "four"
+    processes = start(out, "--epochs", "100000", processes=4)
+    wait_for_epochs(processes[0], out / LOG, 2)
+    processes[3].send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    for number, process in enumerate(processes):
+        assert process.wait(timeout=60) != 0
+        words = said(out, number).read_text()
+        assert "start them again with --resume" in words.splitlines()[-1], words
+        assert "Traceback" not in words
+    assert time.monotonic() - began < 60
+    done = min(len(log(out)), EPOCHS)
+    assert log(out)[:done] == [pytest.approx(line, rel=1e-3) for line in log(alone)[:done]]
+
+    at = max(int(step.name) for step in (out / "checkpoints").iterdir() if step.name.isdigit())
+    finish(out, "--resume", "--epochs", str(at + 1), "--quiet")
+    assert [line["epoch"] for line in log(out)] == list(range(1, at + 2))
+    assert cpvae_jax.load(out).config.K == 3
+
+
+def test_two_processes_of_two_devices_go_on_with_what_one_began(alone, tmp_path):
+    out = tmp_path / "two"
+    shutil.copytree(alone, out)
+    shutil.rmtree(out / "checkpoints" / str(EPOCHS))
+    (out / "metrics.json").unlink()
+    finish(out, "--resume", "--epochs", str(EPOCHS), processes=2, devices=2)
+    assert log(out)[:-1] == log(alone)[:-1]
+    assert log(out)[-1] == pytest.approx(log(alone)[-1], rel=1e-4)
+    scores, before = (
+        json.loads((folder / "metrics.json").read_text())["seeds"][0] for folder in (out, alone)
+    )
+    for name in ("test_bound", "relaxed_figure"):
+        assert scores[name] == pytest.approx(before[name], rel=1e-4)
+    assert sorted(path.name for path in (out / "pictures").iterdir())
+    assert said(out, 1).read_text().count("true test bound") == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--coordinator", "127.0.0.1:1234"], "--processes and --process missing"),
+        (["--processes", "2"], "--coordinator and --process missing"),
+        (
+            ["--coordinator", "here", "--processes", "2", "--process", "0"],
+            "--coordinator is here; it must be HOST:PORT",
+        ),
+        (
+            ["--coordinator", "127.0.0.1:1234", "--processes", "2", "--process", "2"],
+            "--process is 2; with --processes 2 it must be from 0 to 1",
+        ),
+        (["--distributed"], "the processes cannot meet"),
+        (["--devices", "5"], "devices is 5; there are 1"),
+    ],
+)
+def test_flags_that_cannot_be_followed_are_told(flags, words, tmp_path, capsys):
+    assert run.main(["--out", str(tmp_path / "run"), *flags]) == 2
+    assert words in sentence(capsys)
+    assert not (tmp_path / "run").exists()

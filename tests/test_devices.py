@@ -1,0 +1,29 @@
+"""Many devices: the tests of `eight_devices.py`, in a process that has eight."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cpvae_jax import UserError, devices
+
+
+def test_on_eight_devices():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-m", "pytest", "-n", "0", str(Path(__file__).parent)]
+    command[-1] += "/eight_devices.py"
+    done = subprocess.run(
+        command, env=environment, cwd=Path(__file__).parents[1], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_one_device_needs_no_mesh():
+    assert devices.mesh() is None
+
+
+def test_more_devices_than_there_are_is_told():
+    with pytest.raises(UserError, match="devices is 2; there are 1, so give 1 to 1"):
+        devices.mesh(2)
