@@ -24,17 +24,22 @@ def concrete(value: jax.typing.ArrayLike) -> bool:
 def data(config: Config, x: jax.typing.ArrayLike, name: str = "x") -> jax.Array:
     """Examples [B, *shape], or flat [B, X], as a flat array [B, X] that the model can read."""
     array = x if isinstance(x, jax.Array) else np.asarray(x)
+    shape(config, array, name)
+    if array.shape[0] == 0:
+        raise UserError(f"{name} is empty; give at least one example.")
+    if concrete(array):
+        values(config, np.asarray(array), name)
+    return jnp.asarray(array).reshape(array.shape[0], config.size)
+
+
+def shape(config: Config, array: np.ndarray | jax.Array, name: str) -> None:
+    """Raise `UserError` unless an array holds examples [B, *shape], or flat ones [B, X]."""
     if array.ndim < 1 or array.shape[1:] not in (config.shape, (config.size,)):
         wanted = ", ".join(map(str, ("B", *config.shape)))
         raise UserError(
             f"{name} has the shape {array.shape}; this model takes examples of shape ({wanted}), "
             "so add or drop an axis, or resize them."
         )
-    if array.shape[0] == 0:
-        raise UserError(f"{name} is empty; give at least one example.")
-    if concrete(array):
-        values(config, np.asarray(array), name)
-    return jnp.asarray(array).reshape(array.shape[0], config.size)
 
 
 def values(config: Config, array: np.ndarray, name: str) -> None:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import categorical, checks, devices, gaussian, likelihoods
+from cpvae_jax import categorical, checks, devices, gaussian, likelihoods, stream
 from cpvae_jax.interface import bound
 from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Tree
@@ -31,7 +31,7 @@ CHUNK = 50
 def in_batches(
     fn: Callable[[jax.Array, jax.Array], Tree],
     key: jax.Array,
-    data: jax.Array,
+    data: jax.Array | stream.Rows,
     batch: int,
     mesh: Mesh | None = None,
 ) -> Tree:
@@ -43,9 +43,9 @@ def in_batches(
     batch = min(batch, count)
     outputs = []
     for number, start in enumerate(range(0, count, batch)):
-        index = jnp.minimum(jnp.arange(start, start + batch), count - 1)
-        given = devices.everywhere((jax.random.fold_in(key, number), data[index]), mesh)
-        output = fn(*given)
+        index = np.minimum(np.arange(start, start + batch), count - 1)
+        key_batch = devices.everywhere(jax.random.fold_in(key, number), mesh)
+        output = fn(key_batch, devices.everywhere(jnp.asarray(data[index]), mesh))
         outputs.append(jax.tree.map(lambda a, n=count - start: np.asarray(a)[:n], output))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
 
@@ -78,10 +78,14 @@ def bound_terms(
 
 
 def aggregated_posterior(
-    params: Params, key: jax.Array, data: jax.typing.ArrayLike, *, mesh: Mesh | None = None
+    params: Params,
+    key: jax.Array,
+    data: jax.typing.ArrayLike | stream.Rows,
+    *,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
-    """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]."""
-    flat = checks.data(params.config, data, "data")
+    """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]; it may be `stream.Rows`."""
+    flat = data if isinstance(data, stream.Rows) else checks.data(params.config, data, "data")
     one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
     probs = in_batches(one_batch, key, flat, BATCH, mesh)
     return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
@@ -97,7 +101,8 @@ def _heads_of_draw(params: Params, key: jax.Array, data: jax.Array) -> Any:
 def _probs_of_draw(
     params: Params, key: jax.Array, data: jax.Array, *, mesh: Mesh | None
 ) -> jax.Array:
-    heads = _heads_of_draw(params, key, devices.rows(data, mesh))
+    flat = data.reshape(len(data), params.config.size)
+    heads = _heads_of_draw(params, key, devices.rows(flat, mesh))
     return devices.cut(jax.nn.softmax(cpvae.category_logits(params, heads)), mesh)
 
 

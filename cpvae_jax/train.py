@@ -20,7 +20,7 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cpvae_jax import checks, devices, estimate, likelihoods
+from cpvae_jax import checks, devices, estimate, likelihoods, stream
 from cpvae_jax.config import Config, Training
 from cpvae_jax.models import cpvae
 from cpvae_jax.types import Params, Terms, Tree
@@ -86,6 +86,11 @@ class Program(NamedTuple):
     """keys [R] to the state"""
     run: Callable[[TrainState, jax.Array, jax.Array], tuple[TrainState, Tree]]
     """(state, train [N, X], valid [M, X]) to the next state and metrics, [R] each"""
+    run_window: Callable[[TrainState, jax.Array, int, int], tuple[TrainState, Tree]]
+    """(state, window [W, B, X], number of its first step, steps an epoch) to the next state and a
+    tally: part of an epoch, of data that are read bit by bit"""
+    close: Callable[[TrainState, Tree, jax.Array], tuple[TrainState, Tree]]
+    """(state, sum of the tallies, valid [M, X]) to what `run` gives: the end of such an epoch"""
     mesh: Mesh | None
     """The devices that state and data lie on, see `devices`; None for one"""
 
@@ -131,32 +136,33 @@ def _finite(gradient: Params) -> jax.Array:
     return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in small]))
 
 
-def _train_epoch(
-    state: TrainState, data: jax.Array, training: Training, mesh: Mesh | None
-) -> tuple[TrainState, dict[str, jax.Array]]:
-    """One pass over the data in a fresh order; a last short batch is left out of it.
-
-    The examples of a batch are cut along the mesh, and gradients summed over it once a step.
+def _train_steps(
+    state: TrainState,
+    key: jax.Array,
+    numbers: jax.Array,
+    batches: jax.Array,
+    read: Callable[[jax.Array], jax.Array],
+    steps: jax.Array | int,
+    training: Training,
+    mesh: Mesh | None,
+) -> tuple[TrainState, Tree]:
+    """Steps of an epoch that has `steps`, by their numbers [W]; `read` makes data of a batch.
 
     A step whose bound or gradient is not finite is skipped: parameters and optimiser stay as
-    they were, the metrics count it, and of the bound's terms those that were to blame.
+    they were, the tally counts it, and of the bound's terms those that were to blame. The examples
+    of a batch are cut along the mesh, and gradients summed over it once a step.
     """
     config = state.params.config
     observe = likelihoods.of(config).observe
-    batch = min(training.batch_size, len(data))
-    steps = len(data) // batch
-    key_epoch = jax.random.fold_in(_streams(state.key).train, state.epoch)
-    key_order, key_steps = jax.random.split(key_epoch)
-    order = jax.random.permutation(key_order, len(data))[: steps * batch].reshape(steps, batch)
     adam = optimiser()
 
     def step(
         carry: tuple[Params, Any, jax.Array], at: tuple[jax.Array, jax.Array]
     ) -> tuple[tuple[Params, Any, jax.Array], tuple[Tree, Tree, jax.Array]]:
         params, opt_state, skips = carry
-        number, indices = at
-        key_x, key_terms = jax.random.split(jax.random.fold_in(key_steps, number))
-        x = observe(config, key_x, data[devices.cut(indices, mesh, devices.DATA)])
+        number, batch = at
+        key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
+        x = observe(config, key_x, read(devices.cut(batch, mesh, devices.DATA)))
         x = devices.cut(x, mesh, devices.DATA)
         epoch = state.epoch + (number + 1) / steps
         gradient, terms = jax.grad(loss, has_aux=True)(
@@ -183,19 +189,47 @@ def _train_epoch(
         return (params, opt_state, skips), (means, faults, good)
 
     (params, opt_state, skips), (history, faults, good) = jax.lax.scan(
-        step, (state.params, state.opt_state, state.skips), (jnp.arange(steps), order)
+        step, (state.params, state.opt_state, state.skips), (numbers, batches)
     )
-    done = state.epoch + 1
-    metrics = {f"train_{name}": jnp.mean(values, where=good) for name, values in history.items()}
-    metrics |= {f"skipped_{name}": jnp.sum(steps) for name, steps in faults.items()}
-    metrics |= {
+    tally = {
+        "sum": {name: jnp.sum(values, where=good) for name, values in history.items()},
+        "faults": {name: jnp.sum(steps) for name, steps in faults.items()},
+        "good": jnp.sum(good),
         "skipped": jnp.sum(~good),
-        "epoch": done,
-        "beta": beta_at(training, done.astype(jnp.float32)),
-        "temperature": temperature_at(training, done.astype(jnp.float32)),
     }
-    state = replace(state, params=params, opt_state=opt_state, epoch=done, skips=skips)
-    return state, metrics
+    return replace(state, params=params, opt_state=opt_state, skips=skips), tally
+
+
+def _train_epoch(
+    state: TrainState, data: jax.Array, training: Training, mesh: Mesh | None
+) -> tuple[TrainState, Tree]:
+    """One pass over the data in a fresh order; a last short batch is left out of it."""
+    batch = min(training.batch_size, len(data))
+    steps = len(data) // batch
+    key_order, key_steps = _epoch_keys(state)
+    order = jax.random.permutation(key_order, len(data))[: steps * batch].reshape(steps, batch)
+    return _train_steps(
+        state, key_steps, jnp.arange(steps), order, lambda i: data[i], steps, training, mesh
+    )
+
+
+def _train_window(
+    state: TrainState,
+    window: jax.Array,
+    first: jax.Array,
+    steps: jax.Array,
+    training: Training,
+    mesh: Mesh | None,
+) -> tuple[TrainState, Tree]:
+    """Some steps of an epoch, on batches [W, B, X] that were drawn elsewhere."""
+    _, key_steps = _epoch_keys(state)
+    numbers = first + jnp.arange(len(window))
+    return _train_steps(state, key_steps, numbers, window, lambda x: x, steps, training, mesh)
+
+
+def _epoch_keys(state: TrainState) -> jax.Array:
+    """Keys of an epoch: of the order of the data, and of the steps."""
+    return jax.random.split(jax.random.fold_in(_streams(state.key).train, state.epoch))
 
 
 def _validate(
@@ -226,11 +260,20 @@ def _validate(
     return jax.tree.map(jnp.sum, means), jnp.sum(aggregate, axis=0)
 
 
-def _epoch(
-    state: TrainState, train: jax.Array, valid: jax.Array, training: Training, mesh: Mesh | None
+def _close(
+    state: TrainState, tally: Tree, valid: jax.Array, training: Training, mesh: Mesh | None
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """Train, validate, keep the best: an epoch of one seed."""
-    state, metrics = _train_epoch(state, train, training, mesh)
+    """The end of an epoch of one seed: validate, keep the best, decide whether to stop."""
+    state = replace(state, epoch=state.epoch + 1)
+    now = state.epoch.astype(jnp.float32)
+    metrics = {f"train_{name}": total / tally["good"] for name, total in tally["sum"].items()}
+    metrics |= {f"skipped_{name}": count for name, count in tally["faults"].items()}
+    metrics |= {
+        "skipped": tally["skipped"],
+        "epoch": state.epoch,
+        "beta": beta_at(training, now),
+        "temperature": temperature_at(training, now),
+    }
     scores, aggregate = _validate(state.params, _streams(state.key).valid, valid, mesh)
     bound = scores["bound"]
     better = (bound > state.best_bound) & ~state.stopped
@@ -250,6 +293,14 @@ def _epoch(
     return state, metrics
 
 
+def _epoch(
+    state: TrainState, train: jax.Array, valid: jax.Array, training: Training, mesh: Mesh | None
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Train on all of the data, and close: an epoch of one seed."""
+    state, tally = _train_epoch(state, train, training, mesh)
+    return _close(state, tally, valid, training, mesh)
+
+
 def program(
     config: Config,
     training: Training,
@@ -261,7 +312,25 @@ def program(
     Several seeds run side by side by vmap; one runs without, and gets the same numbers. On a
     mesh (`devices.mesh`) the numbers are those of one device, but for rounding.
     """
-    run_one = partial(_epoch, training=training, mesh=mesh)
+
+    def of_seeds(fn: Callable[..., tuple[TrainState, Tree]], *axes: int | None) -> Callable:
+        """A function of one seed's state as a compiled one of all, whose memory it reuses."""
+        fn = partial(fn, training=training, mesh=mesh)
+
+        @partial(jax.jit, donate_argnums=0)
+        def of_all(state: TrainState, *rest: Any) -> tuple[TrainState, Tree]:
+            if state.epoch.shape[0] > 1:
+                each = jax.vmap(fn, in_axes=(0, *axes), spmd_axis_name=devices.SEEDS)
+                state, found = each(state, *rest)
+            else:
+                first = [
+                    a if axis is None else jax.tree.map(lambda b: b[0], a)
+                    for axis, a in zip((0, *axes), (state, *rest), strict=True)
+                ]
+                state, found = jax.tree.map(lambda a: a[None], fn(*first))
+            return _lay(state, mesh), devices.cut(found, mesh)
+
+        return of_all
 
     def init_one(key: jax.Array) -> TrainState:
         params = cpvae.init(_streams(key).init, config, data)
@@ -283,17 +352,13 @@ def program(
     def init(keys: jax.Array) -> TrainState:
         return _lay(jax.vmap(init_one)(keys), mesh)
 
-    @partial(jax.jit, donate_argnums=0)
-    def run(state: TrainState, train: jax.Array, valid: jax.Array) -> tuple[TrainState, Tree]:
-        if state.epoch.shape[0] > 1:
-            each = jax.vmap(run_one, in_axes=(0, None, None), spmd_axis_name=devices.SEEDS)
-            state, metrics = each(state, train, valid)
-        else:
-            only = jax.tree.map(lambda a: a[0], state)
-            state, metrics = jax.tree.map(lambda a: a[None], run_one(only, train, valid))
-        return _lay(state, mesh), devices.cut(metrics, mesh)
-
-    return Program(lambda keys: init(devices.everywhere(keys, mesh)), run, mesh)
+    return Program(
+        init=lambda keys: init(devices.everywhere(keys, mesh)),
+        run=of_seeds(_epoch, None, None),
+        run_window=of_seeds(_train_window, None, None, None),
+        close=of_seeds(_close, 0, None),
+        mesh=mesh,
+    )
 
 
 def _lay(state: TrainState, mesh: Mesh | None) -> TrainState:
@@ -314,16 +379,41 @@ def place(state: TrainState, mesh: Mesh | None) -> TrainState:
 
 
 def epochs(
-    program: Program, state: TrainState, train: jax.Array, valid: jax.Array, training: Training
+    program: Program,
+    state: TrainState,
+    train: jax.Array | stream.Rows,
+    valid: jax.Array,
+    training: Training,
 ) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
     """Run epochs until every seed has stopped; yields the state and metrics [R] after each.
 
-    The state given in is used up: its memory is reused for the next one.
+    The state given in is used up: its memory is reused for the next one. Of data that are
+    streamed, every seed sees the same order.
     """
-    train, valid = devices.everywhere((train, valid), program.mesh)
+    valid = devices.everywhere(valid, program.mesh)
+    if not isinstance(train, stream.Rows):
+        train = devices.everywhere(train, program.mesh)
     while not finished(state, training):
-        state, metrics = program.run(state, train, valid)
+        if isinstance(train, stream.Rows):
+            state, metrics = _streamed_epoch(program, state, train, valid, training)
+        else:
+            state, metrics = program.run(state, train, valid)
         yield state, jax.tree.map(np.asarray, metrics)
+
+
+def _streamed_epoch(
+    program: Program, state: TrainState, rows: stream.Rows, valid: jax.Array, training: Training
+) -> tuple[TrainState, Tree]:
+    """An epoch, a window at a time."""
+    count, steps = stream.layout(rows, training.batch_size)
+    first_key = np.asarray(jax.random.key_data(devices.home(state.key, program.mesh)))[0]
+    entropy = [*first_key.tolist(), int(np.max(state.epoch))]
+    total = None
+    windows = stream.windows(rows, entropy, training.batch_size, program.mesh)
+    for number, window in enumerate(windows):
+        state, tally = program.run_window(state, window, number * steps, count * steps)
+        total = tally if total is None else jax.tree.map(jnp.add, total, tally)
+    return program.close(state, total, valid)
 
 
 def finished(state: TrainState, training: Training) -> bool:
@@ -356,7 +446,7 @@ class Fit(NamedTuple):
 def fit(
     key: jax.Array,
     config: Config,
-    train: jax.typing.ArrayLike,
+    train: jax.typing.ArrayLike | stream.Rows,
     valid: jax.typing.ArrayLike,
     *,
     training: Training | None = None,
@@ -367,7 +457,7 @@ def fit(
 
     A batch of keys [R] trains R seeds side by side in one program; the one with the best
     validation bound is returned. `callback` is called after every epoch. `mesh` spreads seeds and
-    batches over devices, see `devices.mesh`. Warns if steps without finite numbers have ended
+    batches over devices, see `devices.mesh`; data larger than memory are given as `stream.Rows`. Warns if steps without finite numbers have ended
     every seed.
 
     Raises `UserError` for data that the model cannot take.
@@ -380,9 +470,9 @@ def fit(
     (2, (2,))
     """
     training = Training() if training is None else training
-    train_data = checks.data(config, train, "train")
+    train_data = stream.readable(config, train)
     valid_data = checks.data(config, valid, "valid")
-    steps = program(config, training, train_data, mesh)
+    steps = program(config, training, stream.sample(train_data), mesh)
     state = steps.init(jnp.atleast_1d(key))
     history = []
     for state, metrics in epochs(steps, state, train_data, valid_data, training):  # noqa: B020
@@ -400,7 +490,10 @@ def fit(
 
 
 def finish(
-    state: TrainState, train: jax.Array, seed: int | None = None, mesh: Mesh | None = None
+    state: TrainState,
+    train: jax.Array | stream.Rows,
+    seed: int | None = None,
+    mesh: Mesh | None = None,
 ) -> Params:
     """The best parameters of a seed, by default the best one, with q(c) over the training data."""
     index = best_seed(state) if seed is None else seed

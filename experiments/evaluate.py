@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 import cpvae_jax
-from cpvae_jax import likelihoods, priors, scores
+from cpvae_jax import likelihoods, priors, scores, stream
 from cpvae_jax.types import Params
 from experiments.data.dataset import Dataset
 
@@ -91,7 +91,9 @@ def evaluate(
         categories = np.argmax(cpvae_jax.predict(params, data.test), axis=1)
         result["clustering"] = scores.clustering(categories, data.test_labels)
     if data.shape == (1,):
-        result["wasserstein"] = density_distances(densities(params, keys.density, data), data.train)
+        result["wasserstein"] = density_distances(
+            densities(params, keys.density, data), stream.sample(data.train)
+        )
     return result
 
 

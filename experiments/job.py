@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from cpvae_jax import Config, Params, Training, checkpoint, checks, devices, priors, train
+from cpvae_jax import Config, Params, Training, checkpoint, checks, devices, priors, stream, train
 from experiments import diagnosis, extend, folder, processes, provenance
 from experiments.data import Dataset, check, load
 from experiments.data.places import Places
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             )
             return stopped_by.exit_code
         history = run_folder.lines(folder.LOG)
-        diagnosis.raise_if_diverged(state, history, training, data.train, path)
+        diagnosis.raise_if_diverged(state, history, training, stream.sample(data.train), path)
         print(outcome(state, training, options.seed, history), flush=True)
         score(run_folder, options, data, state, params, training, history, mesh)
         if processes.first():
@@ -162,9 +162,9 @@ def train_in(
     Returns the state, the best parameters (None if a signal stopped the training before its
     end), and what was heard of signals.
     """
-    flat_train = checks.data(config, data.train, "train")
+    flat_train = stream.readable(config, data.train)
     flat_valid = checks.data(config, data.valid, "valid")
-    program = train.program(config, training, data.train, mesh)
+    program = train.program(config, training, stream.sample(data.train), mesh)
     state = program.init(jnp.stack([jax.random.key(s) for s in seeds(options)]))
     steps: checkpoint.Checkpoints | None
     place = run_folder.path / checkpoint.FOLDER
@@ -248,7 +248,9 @@ def score(
     per_seed = []
     began = time.monotonic()
     for index, seed in enumerate(seeds(options)):
-        chosen = params if index == best else train.finish(state, jnp.asarray(data.train), index)
+        chosen = params
+        if index != best:
+            chosen = train.finish(state, stream.readable(params.config, data.train), index)
         per_seed.append(
             {
                 "seed": seed,
@@ -311,5 +313,5 @@ def draw(
             pictures.aggregate(run_folder.picture("aggregate"), params)
         if data.shape == (1,):
             draws = evaluate.densities(params, evaluate.Keys.of(seed).density, data)
-            distances = evaluate.density_distances(draws, data.train)
+            distances = evaluate.density_distances(draws, stream.sample(data.train))
             pictures.densities(run_folder.picture("densities"), draws, distances)

@@ -143,9 +143,9 @@ def test_importance_sampling_stays_within_its_memory(memory, monkeypatch):
     params = jax.eval_shape(partial(cpvae.init, config=config), jax.random.key(0))
     compiled, seen = estimate._log_likelihood, []
 
-    def account(params, key, data, *, samples, chunk):
+    def account(params, key, data, *, samples, chunk, mesh):
         if not seen:
-            lowered = compiled.lower(params, key, data, samples=samples, chunk=chunk)
+            lowered = compiled.lower(params, key, data, samples=samples, chunk=chunk, mesh=mesh)
             seen.append(lowered.compile().memory_analysis().temp_size_in_bytes)
             seen.append(len(data) * chunk)
         return jnp.zeros(len(data))

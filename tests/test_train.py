@@ -81,7 +81,7 @@ def test_validation_counts_every_example_once(one, reference, valid):
 def test_the_validation_bound_is_the_true_one_in_the_mean(one, reference, valid, assert_mean):
     params = only(one.states[-1].params)
     keys = jax.random.split(jax.random.key(0), 2000)
-    validate = jax.jit(jax.vmap(train._validate, in_axes=(None, 0, None)))
+    validate = jax.jit(jax.vmap(partial(train._validate, mesh=None), in_axes=(None, 0, None)))
     assert_mean(validate(params, keys, valid)[0]["bound"], reference(params).bound(valid).mean())
 
 
@@ -408,7 +408,7 @@ def test_every_epoch_takes_every_example_once_in_a_fresh_order(monkeypatch):
     monkeypatch.setattr(train, "loss", loss)
     program = train.program(config, Training(batch_size=4))
     state = program.init(jax.random.split(jax.random.key(0), 1))
-    epoch = jax.jit(partial(train._train_epoch, training=Training(batch_size=4)))
+    epoch = jax.jit(partial(train._train_epoch, training=Training(batch_size=4), mesh=None))
     orders = []
     for number in range(2):
         seen.clear()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cpvae_jax.errors import UserError
-from experiments.data import digits, images, mnist, npz, omniglot, synthetic
+from experiments.data import arrays, digits, images, mnist, npz, omniglot, synthetic
 from experiments.data.dataset import Dataset, check
 from experiments.data.places import Places
 
@@ -35,8 +35,9 @@ def load(
     """Returns the data set called `name`.
 
     Args:
-      name: a key of `LOADERS`, or the path of an `.npz` file or of a folder of images. A name
-        goes before a path: a folder called `mnist` is reached as `./mnist`.
+      name: a key of `LOADERS`, or the path of an `.npz` file, of a folder of images, or of a folder
+        of `.npy` files that stay on the disk. A name goes before a path: a folder called `mnist`
+        is reached as `./mnist`.
       data_dir: the folder of TFDS; by default the environment's TFDS_DATA_DIR, otherwise
         `~/tensorflow_datasets`.
       manual_dir: original files fetched by hand; by default `downloads/manual` in `data_dir`.
@@ -57,7 +58,7 @@ def load(
         raise UserError(f"The data set {name} takes no option {', '.join(options)}: leave it out.")
     path = Path(name).expanduser()
     if path.is_dir():
-        return images.load(path, places)
+        return arrays.load(path) if arrays.found_in(path) else images.load(path, places)
     if path.suffix == ".npz" or path.is_file():
         return npz.load(path)
     raise UserError(

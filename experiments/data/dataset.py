@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cpvae_jax.errors import UserError
+from cpvae_jax.stream import Rows, sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +16,8 @@ class Dataset:
 
     Attributes:
       name: short name, used in messages and file names.
-      train, valid, test: `[N, *shape]`, uint8 grey levels 0..255 or float32.
+      train, valid, test: `[N, *shape]`, uint8 grey levels 0..255 or float32; `train` may be
+        `Rows`, which stay on the disk.
       train_labels, valid_labels, test_labels: `[N]` int32, or None where unknown.
         They serve for scoring only.
       likelihood: "bernoulli" or "gaussian", whichever suits the values.
@@ -26,7 +28,7 @@ class Dataset:
     """
 
     name: str
-    train: np.ndarray
+    train: np.ndarray | Rows
     valid: np.ndarray
     test: np.ndarray
     train_labels: np.ndarray | None
@@ -109,14 +111,15 @@ likelihood needs values in [0, 1]: choose --likelihood gaussian or rescale the d
         "validation": (dataset.valid, dataset.valid_labels),
         "test": (dataset.test, dataset.test_labels),
     }
-    for part, (x, labels) in parts.items():
+    for part, (given, labels) in parts.items():
+        x = sample(given)  # of data on the disk; training looks at all of them
         _check_values(f"{dataset.name}: the {part}", x)
         if x.shape[1:] != dataset.shape:
             raise UserError(
                 f"{dataset.name}: a {part} example has the shape {x.shape[1:]} and a training "
                 f"example {dataset.shape}: give all parts the same shape."
             )
-        if labels is not None and labels.shape != (len(x),):
+        if labels is not None and labels.shape != (len(given),):
             raise UserError(
                 f"{dataset.name}: the {part} labels have the shape {labels.shape}, but there are "
                 f"{len(x)} examples: give one whole number per example, or no labels."
