@@ -317,7 +317,7 @@ def program(
         """A function of one seed's state as a compiled one of all, whose memory it reuses."""
         fn = partial(fn, training=training, mesh=mesh)
 
-        @partial(jax.jit, donate_argnums=0)
+        @partial(jax.jit, donate_argnums=0, compiler_options=devices.compile_with(1))
         def of_all(state: TrainState, *rest: Any) -> tuple[TrainState, Tree]:
             if state.epoch.shape[0] > 1:
                 each = jax.vmap(fn, in_axes=(0, *axes), spmd_axis_name=devices.SEEDS)
@@ -348,7 +348,7 @@ def program(
             key=key,
         )
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=devices.compile_with(0))
     def init(keys: jax.Array) -> TrainState:
         return _lay(jax.vmap(init_one)(keys), mesh)
 
