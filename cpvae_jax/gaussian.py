@@ -33,6 +33,37 @@ def log_prob(x: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
     return -0.5 * jnp.sum(quadratic + log_var + math.log(2 * math.pi), axis=-1)
 
 
+@jax.custom_jvp
+def log_prob_of_each(x: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
+    """log N(x | mean_k, diag exp(log_var_k)) for every k, of [..., D] and [K, D] to [..., K].
+
+    The value by differences, for squares multiplied out would cancel where components are narrow;
+    the sum over D is fused, so that no [..., K, D] array exists. The derivative by products of
+    [..., D] with [D, K], which is several times faster and whose rounding, 1e-6 of its largest
+    term, is nothing beside the noise of a gradient.
+
+    >>> log_prob_of_each(jnp.zeros((5, 2)), jnp.zeros((3, 2)), jnp.zeros((3, 2))).shape
+    (5, 3)
+    """
+    scaled = (x[..., None, :] - mean) * jnp.exp(-0.5 * log_var)
+    constant = jnp.sum(log_var, axis=-1) + mean.shape[-1] * math.log(2 * math.pi)
+    return -0.5 * (jnp.sum(jnp.square(scaled), axis=-1) + constant)
+
+
+@log_prob_of_each.defjvp
+def _(
+    primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
+) -> tuple[jax.Array, jax.Array]:
+    (x, mean, log_var), (dx, dmean, dlog_var) = primals, tangents
+    precision = jnp.exp(-log_var)
+    weight = precision * dlog_var
+    of_x = dx @ (mean * precision).T - (x * dx) @ precision.T
+    of_mean = x @ (precision * dmean).T - jnp.sum(mean * precision * dmean, axis=-1)
+    square = jnp.square(x) @ weight.T - 2 * x @ (mean * weight).T
+    of_log_var = 0.5 * (square + jnp.sum(jnp.square(mean) * weight - dlog_var, axis=-1))
+    return log_prob_of_each(x, mean, log_var), of_x + of_mean + of_log_var
+
+
 def sample(key: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """A reparametrised draw mean + exp(log_var / 2) · noise, of the shape of `mean`."""
     return mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape, mean.dtype)

@@ -31,12 +31,8 @@ class Diagonal:
         return gaussian.log_prob(z, self.mean[category], self.log_var[category])
 
     def log_prob_of_each(self, z: jax.Array) -> jax.Array:
-        """log-density of z [..., D] under every component, [..., K].
-
-        By differences, not by squares multiplied out, which would cancel where components
-        are narrow; the sum over D is fused, so that no [..., K, D] array exists.
-        """
-        return gaussian.log_prob(z[..., None, :], self.mean, self.log_var)
+        """log-density of z [..., D] under every component, [..., K]."""
+        return gaussian.log_prob_of_each(z, self.mean, self.log_var)
 
     def kl_from(self, heads: Heads) -> jax.Array:
         """KL(q(z|x, c=k) || component k) for every k, [B, K]."""

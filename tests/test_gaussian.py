@@ -25,6 +25,34 @@ def test_log_prob_is_scipys_summed_over_the_last_axis(rng):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_log_prob_of_each_is_scipys_where_components_are_narrow_and_far(rng):
+    mean, log_var = rng.normal(5, 1, (3, 4)).astype(np.float32), np.full((3, 4), -8, np.float32)
+    x = mean[1] + np.float32(0.01)
+    got = gaussian.log_prob_of_each(x, mean, log_var)
+    expected = norm.logpdf(x.astype(float), mean.astype(float), np.exp(-4.0)).sum(axis=-1)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_the_derivative_of_log_prob_of_each_is_that_of_its_definition(rng):
+    x, weight = rng.normal(0, 2, (2, 5, 4)), rng.normal(size=(2, 5, 3))
+    mean, log_var = rng.normal(0, 2, (2, 3, 4))
+
+    def plainly(x, mean, log_var):
+        return gaussian.log_prob(x[..., None, :], mean, log_var)
+
+    def gradients(fn, *arguments):
+        return jax.grad(lambda *a: jnp.sum(weight * fn(*a)), argnums=(0, 1, 2))(*arguments)
+
+    narrow = gradients(gaussian.log_prob_of_each, *map(jnp.float32, (x, mean, log_var)))
+    with jax.enable_x64(True):
+        arguments = (x, mean, log_var)
+        expected = gradients(plainly, *arguments)
+        for a, b in zip(gradients(gaussian.log_prob_of_each, *arguments), expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10)
+    for a, b in zip(narrow, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
+
+
 @pytest.mark.parametrize("q", [(0.0, 0.0), (2.0, -1.5), (-3.0, 1.0)])
 @pytest.mark.parametrize("p", [(0.0, 0.0), (0.5, 0.7)])
 def test_kl_is_the_integral_of_its_definition(q, p):
