@@ -1,46 +1,49 @@
-"""A program in a process of its own, run one epoch at a time on the parent's word.
+"""A program in a process of its own, run once at a time on the parent's word.
 
 Thread pools of PyTorch and XLA in one process get in each other's way. A child that is
-not asked for an epoch waits for the pipe and uses no core.
+not asked for anything waits for the pipe and uses no core.
 """
 
 import multiprocessing
-from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pkgutil import resolve_name
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
+from benchmarks.memory import Memory, peak
 from benchmarks.problem import UnavailableError
+
+RUN, PEAK = "run", "peak"
 
 
 class Child:
     """One program in one process, to be used in a `with` statement.
 
-    `target` is the `module:function` that builds the program from `K`, `images`, `batch`
-    and `options`; only the child imports it.
+    `target` is the `module:function` that makes the program, a function without arguments,
+    from `arguments`; only the child imports it.
     """
 
-    def __init__(
-        self, target: str, options: Mapping[str, Any], K: int, images: np.ndarray, batch: int
-    ):
+    def __init__(self, target: str, **arguments: Any):
         spawn = multiprocessing.get_context("spawn")
         self._pipe, childs_end = spawn.Pipe()
-        self._process = spawn.Process(
-            target=_serve, args=(childs_end, target, options, K, images, batch)
-        )
+        self._process = spawn.Process(target=_serve, args=(childs_end, target, arguments))
         self._process.start()
         childs_end.close()  # so that a child's death is the end of the pipe
 
-    def run_epoch(self) -> tuple[float, float]:
-        """Seconds and mean loss of one more epoch; the first one also builds and compiles.
+    def run(self) -> Any:
+        """What one more run returns; the first one also makes the program, and may compile it.
 
         Raises `UnavailableError` when the program cannot run on this machine.
         """
+        return self._ask(RUN)
+
+    def peak_memory(self) -> Memory:
+        """The most memory the process has held so far; before the first run, that of imports."""
+        return self._ask(PEAK)
+
+    def _ask(self, request: str) -> Any:
         try:
-            self._pipe.send("epoch")
+            self._pipe.send(request)
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
             raise RuntimeError("a program of the benchmark died; its error is above") from error
@@ -61,24 +64,21 @@ class Child:
         self._process.join()
 
 
-def _serve(
-    pipe: Connection,
-    target: str,
-    options: Mapping[str, Any],
-    K: int,
-    images: np.ndarray,
-    batch: int,
-) -> None:
-    """Build the program, then answer every message with an epoch until the pipe closes."""
-    try:
-        run_epoch = resolve_name(target)(K, images, batch, **options)
-    except UnavailableError as error:
-        pipe.recv()  # a pipe closed before the request is read would lose the answer
-        pipe.send(error)
-        return
+def _serve(pipe: Connection, target: str, arguments: dict[str, Any]) -> None:
+    """Answer every message until the pipe closes."""
+    make, program = resolve_name(target), None
     while True:
         try:
-            pipe.recv()
+            request = pipe.recv()
         except EOFError:
             return
-        pipe.send(run_epoch())
+        try:
+            answer: Any
+            if request == PEAK:
+                answer = peak()
+            else:
+                program = program or make(**arguments)
+                answer = program()
+        except UnavailableError as error:
+            answer = error
+        pipe.send(answer)

@@ -1,224 +1,211 @@
-"""Seconds an epoch, ours against PyTorch, as ratios from one interleaved run.
+"""Seconds an epoch, ours against PyTorch and the floor, as ratios from interleaved runs.
 
-    python -m benchmarks.epoch --K 10 500 --repeats 5 --out results/speed.json
+    python -m benchmarks.epoch --model cp vae --K 10 500 --batch 100 500 --out results/speed.json
 
-After one warm-up of each, the programs take turns, one epoch each, for `--repeats`
-rounds. A ratio is formed within a round, so that what slows the whole machine for a
-while slows both of its halves; the table has the median and the range over the rounds.
-All programs may use all cores: `taskset` limits them. Absolute times depend on the
-machine and are in the file only. PyTorch comes with `pip install -e '.[bench]'`.
+Case after case: after one warm-up of each, the programs take turns, one epoch each, for
+`--repeats` rounds, and the machine's own rates are measured in every round. A ratio is formed
+within a round; the table has the median and the range over the rounds. All programs may use
+all cores: `taskset` limits them. Absolute times depend on the machine and are in the file only,
+which is written after every case and completed by the same command. PyTorch comes with
+`pip install -e '.[bench]'`. `--device gpu` is not yet run on a GPU.
 """
 
+from __future__ import annotations
+
 import argparse
-import json
-import os
-import platform
-import sys
-from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import numpy as np
-
-from benchmarks.children import Child
-from benchmarks.problem import UnavailableError, load_images
+from benchmarks import flags, machine
+from benchmarks.floor import Floor, record
+from benchmarks.problem import Case, cases, image_file
+from benchmarks.results import Results, notes
+from benchmarks.turns import Program, ratio, take_turns, warmed_up
+from cpvae_jax.errors import UserError
 
 OURS = "ours"
-PROGRAMS: dict[str, tuple[str, dict[str, bool]]] = {
-    OURS: ("benchmarks.ours:ours", {}),
-    "torch, plain": ("benchmarks.torch_cpvae:plain", {}),
-    "torch, tuned": ("benchmarks.torch_cpvae:tuned", {"compile": False}),
-    "torch, tuned, compiled": ("benchmarks.torch_cpvae:tuned", {"compile": True}),
-    "torch, tuned, compiled, our algebra": (
-        "benchmarks.torch_cpvae:tuned",
+FLOOR = "the machine's rates"
+
+
+@dataclass(frozen=True)
+class Competitor:
+    """A PyTorch program: its name in tables, how it is made, and of which models it is one."""
+
+    name: str
+    function: str
+    options: dict[str, bool] = field(default_factory=dict)
+    models: tuple[str, ...] | None = None
+
+
+COMPETITORS = {
+    "plain": Competitor("torch, plain", "plain"),
+    "tuned": Competitor("torch, tuned", "tuned", {"compile": False}),
+    "compiled": Competitor("torch, tuned, compiled", "tuned", {"compile": True}),
+    "algebra": Competitor(
+        "torch, tuned, compiled, our algebra",
+        "tuned",
         {"compile": True, "multiplied_out": True},
+        models=("cp",),
     ),
 }
-"""The programs by name: `module:function`, called in a child, and its options."""
-
-QUIET = 0.5
-"""Load, in busy cores, above which a neighbour may well decide the outcome."""
+"""By what `--programs` calls them."""
 
 
 @dataclass
 class Series:
-    """What one program did at one K, a number a round."""
+    """What one program did, a number a round."""
 
-    K: int
     program: str
-    seconds: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
+    seconds: list[float]
+    losses: list[float]
 
 
 @dataclass
 class Row:
-    """A line of the table: seconds of one series over those of another, round by round."""
+    """A line of the table: seconds of one program over those of ours and of the floor."""
 
-    K: str
     program: str
     ratio: float
     low: float
     high: float
+    over_floor_large: float
+    """Over the floor at the rate of a large product"""
+    over_floor_own: float
+    """Over the floor at the rate of the step's own products"""
     loss: float
 
 
-def measure(
-    Ks: list[int], images: np.ndarray, batch: int, repeats: int
-) -> tuple[list[Series], list[str]]:
-    """Warm every program up, then time them in turn; also notes on those left out."""
-    children: list[tuple[Series, Child]] = []
-    notes: list[str] = []
-    with ExitStack() as stack:
-        for program, (target, options) in PROGRAMS.items():
-            for K in Ks:
-                _progress(f"warming up: {program}, K={K}")
-                child = stack.enter_context(Child(target, options, K, images, batch))
-                try:
-                    child.run_epoch()
-                except UnavailableError as error:
-                    notes.append(f"{program}, K={K}, is left out: {error}")
-                else:
-                    children.append((Series(K, program), child))
-        for number in range(1, repeats + 1):
-            _progress(f"round {number} of {repeats}")
-            for series, child in children:
-                seconds, loss = child.run_epoch()
-                series.seconds.append(seconds)
-                series.losses.append(loss)
-    return [series for series, _ in children], notes
+def programs(case: Case, images: Path, device: str, chosen: Sequence[str]) -> dict[str, Program]:
+    """Ours, the competitors that there are of the case's model, and the floor."""
+    given = {"case": case, "images": images}
+    found = {OURS: Program("benchmarks.ours:ours", given)}
+    for competitor in (COMPETITORS[name] for name in COMPETITORS if name in chosen):
+        if competitor.models is None or case.model in competitor.models:
+            target = f"benchmarks.torch_programs.training:{competitor.function}"
+            arguments = {**given, "device": device, **competitor.options}
+            found[competitor.name] = Program(target, arguments)
+    found[FLOOR] = Program("benchmarks.rates:floor", {"case": case, "device": device})
+    return found
 
 
-def compare(measured: list[Series]) -> list[Row]:
-    """Every program against ours at the same K, then ours at each K against the first."""
-    of_K: dict[int, dict[str, Series]] = defaultdict(dict)
-    for series in measured:
-        of_K[series.K][series.program] = series
-    first, *others = of_K
-    rows = [
-        _row(str(K), series, programs[OURS])
-        for K, programs in of_K.items()
-        for series in programs.values()
+def measure(case: Case, programs: dict[str, Program], steps: int, repeats: int) -> dict[str, Any]:
+    """Everything that is kept of a case.
+
+    Raises `UserError` where our own program cannot run.
+    """
+    busy = machine.busy_cores()
+    with warmed_up(programs, case) as (children, left_out):
+        if not {OURS, FLOOR} <= children.keys():
+            raise UserError(f"{left_out[0]}.")
+        answers = take_turns(children, repeats, case)
+        memory = {name: children[name].peak_memory() for name in children if name != FLOOR}
+    floors = answers.pop(FLOOR)
+    series = [
+        Series(name, [seconds for seconds, _ in found], [loss for _, loss in found])
+        for name, found in answers.items()
     ]
-    return rows + [_row(f"{K}/{first}", of_K[K][OURS], of_K[first][OURS]) for K in others]
-
-
-def _row(K: str, series: Series, reference: Series) -> Row:
-    ratios = [a / b for a, b in zip(series.seconds, reference.seconds, strict=True)]
-    return Row(K, series.program, median(ratios), min(ratios), max(ratios), series.losses[-1])
-
-
-def table(rows: list[Row]) -> str:
-    """The rows as text. The loss tells that the programs learn the same thing."""
-    lines = [f"{'K':>8}  {'program':36} {'ratio to ours':>13} {'min–max':>13} {'loss':>8}"]
-    for row in rows:
-        spread = f"{row.low:.2f}–{row.high:.2f}"
-        lines.append(f"{row.K:>8}  {row.program:36} {row.ratio:13.2f} {spread:>13} {row.loss:8.1f}")
-    return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    """What the times depend on; nothing that names the machine or its folders."""
-    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
     return {
-        "architecture": platform.machine(),
-        "system": platform.system(),
-        "cores": os.cpu_count(),
-        "threads": _threads(),
-        "load_at_start": _load(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in packages},
+        "notes": machine.noise(busy) + left_out,
+        "busy_cores": busy,
+        "rows": [asdict(row) for row in compare(series, floors, steps)],
+        "series": [asdict(one) for one in series],
+        "floor": record(floors),
+        "peak_memory": {name: peak._asdict() for name, peak in memory.items()},
     }
 
 
-def _threads() -> int | None:
-    """Cores that this process and its children may use; PyTorch and XLA take as many threads."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+def compare(series: list[Series], floors: list[Floor], steps: int) -> list[Row]:
+    """Every program against ours and the floor of `steps` steps, within the rounds."""
+    (ours,) = (one.seconds for one in series if one.program == OURS)
+    large, own = ([steps * f.seconds(own=which) for f in floors] for which in (False, True))
+    return [
+        Row(
+            one.program,
+            *ratio(one.seconds, ours),
+            over_floor_large=ratio(one.seconds, large).median,
+            over_floor_own=ratio(one.seconds, own).median,
+            loss=one.losses[-1],
+        )
+        for one in series
+    ]
 
 
-def _load() -> float:
-    """Cores kept busy over the last minute, 0 where the system does not tell."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else 0.0
-
-
-def _progress(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _positive(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+def table(measured: list[dict[str, Any]]) -> str:
+    """The rows of all cases as text. The loss tells that the programs learn the same thing."""
+    lines = [
+        f"{'':58} {'over ours':>9} {'':>11} {'over the floor at the rate of':>27}",
+        f"{'model':5} {'K':>4} {'batch':>6}  {'program':39} {'median':>9} {'min–max':>11} "
+        f"{'a large product':>16} {'own products':>12} {'loss':>7}",
+    ]
+    for one in measured:
+        case = one["case"]
+        name = f"{case['model']:5} {case['K']:>4} {case['batch']:>6}"
+        for row in one["rows"]:
+            spread = f"{row['low']:.2f}–{row['high']:.2f}"
+            lines.append(
+                f"{name}  {row['program']:39} {row['ratio']:9.2f} {spread:>11} "
+                f"{row['over_floor_large']:16.2f} {row['over_floor_own']:12.2f} {row['loss']:7.1f}"
+            )
+    lines += notes((str(Case(**one["case"])), one) for one in measured)
+    return "\n".join(lines)
 
 
 def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.epoch",
-        description="Time an epoch of cpvae_jax against PyTorch programs of the same model.",
+    parser = flags.command(
+        "epoch", "Time an epoch of cpvae_jax against PyTorch programs of the same model."
+    )
+    flags.add_cases(parser, K=[10, 500])
+    parser.add_argument(
+        "--batch", type=flags.positive, nargs="+", default=[100], help="images a step"
     )
     parser.add_argument(
-        "--K", type=_positive, nargs="+", default=[10, 500], help="numbers of categories"
+        "--programs",
+        choices=(OURS, *COMPETITORS),
+        nargs="+",
+        default=[OURS, *COMPETITORS],
+        help="which programs; ours is always among them",
     )
-    parser.add_argument("--repeats", type=_positive, default=5, help="rounds after the warm-up")
-    parser.add_argument("--batch", type=_positive, default=100, help="images a step")
-    parser.add_argument("--steps", type=_positive, help="steps an epoch; all images by default")
-    parser.add_argument("--data", choices=("mnist", "random"), default="mnist")
-    parser.add_argument("--data-dir", help="where the data sets are kept")
-    parser.add_argument("--out", type=Path, help="JSON file for every number")
+    parser.add_argument("--steps", type=flags.positive, help="steps an epoch, else all images")
+    flags.add_images(parser)
     return parser
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, write the file."""
     parser = _arguments()
-    args = parser.parse_args()
-    if find_spec("torch") is None:
-        parser.error("PyTorch is not installed; it comes with: pip install -e '.[bench]'")
-    os.environ["JAX_PLATFORMS"] = "cpu"  # the PyTorch programs run there
-
-    from cpvae_jax.errors import UserError  # here: PyTorch's children load this file, not jax
-
+    args = parser.parse_args(argv)
+    if set(args.programs) - {OURS}:
+        flags.require_torch(parser)
+    flags.use_device(args.device)
+    images = flags.images(parser, args)
+    for batch in args.batch:
+        if (args.steps or 1) * batch > len(images):
+            parser.error(
+                f"an epoch of {args.steps or 1} steps of {batch} images does not fit the "
+                f"{len(images)} images there are; give a smaller --steps or --batch"
+            )
     try:
-        images = load_images(args.data, args.data_dir)
+        results = Results(
+            args.out,
+            {
+                **{name: getattr(args, name) for name in ("data", "device", "steps", "repeats")},
+                "programs": [name for name in COMPETITORS if name in args.programs],
+            },
+        )
+        measured = []
+        for case in cases(args.model, args.K, args.batch):
+            found = results.find(asdict(case))
+            if found is None:
+                steps = args.steps or len(images) // case.batch
+                with image_file(images[: steps * case.batch]) as path:
+                    run = programs(case, path, flags.DEVICES[args.device], args.programs)
+                    found = results.add(asdict(case), **measure(case, run, steps, args.repeats))
+            measured.append(found)
     except UserError as error:
         parser.error(str(error))
-    steps = args.steps or len(images) // args.batch
-    count = steps * args.batch
-    if not 0 < count <= len(images):
-        parser.error(
-            f"an epoch of {steps} steps of {args.batch} images does not fit the "
-            f"{len(images)} images there are; give a smaller --steps or --batch"
-        )
-
-    description = machine()
-    series, notes = measure(list(dict.fromkeys(args.K)), images[:count], args.batch, args.repeats)
-    if description["load_at_start"] > QUIET:
-        notes.append(
-            f"other work kept {description['load_at_start']} cores busy just before the start, "
-            "which distorts the ratios; run it again on a quiet machine"
-        )
-    rows = compare(series)
-    print(table(rows))
-    for note in notes:
-        print(f"note: {note}")
-    if args.out:
-        result = {
-            "setting": {"data": args.data, "batch": args.batch, "steps": steps},
-            "machine": description,
-            "notes": notes,
-            "rows": [asdict(row) for row in rows],
-            "series": [asdict(one) for one in series],
-        }
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(table(measured))
 
 
 if __name__ == "__main__":

@@ -1,39 +1,132 @@
-"""Our own program, as the benchmark calls it: the one place that knows its interface."""
+"""Our own programs, as the benchmark calls them: the one place that knows their interface.
 
+Each returns `run() -> (seconds, mean of what it computed)`, the call of a user and no other.
+Seeds side by side and runs on a GPU: not yet run on a GPU.
+"""
+
+import os
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.problem import HIDDEN, LATENT, LEARNING_RATE, TAU
-from cpvae_jax import Config
-from cpvae_jax.train import Training, program
+import cpvae_jax
+from benchmarks.problem import LEARNING_RATE, SHAPE, TAU, Case, UnavailableError
+from benchmarks.torch_programs import weights
+from cpvae_jax import Config, Params
+from cpvae_jax.train import Training, loss, program
+
+Run = Callable[[], tuple[float, float]]
 
 
-def ours(K: int, images: np.ndarray, batch: int) -> Callable[[], tuple[float, float]]:
-    """Training epochs of `cpvae_jax`: returns `run_epoch() -> (seconds, mean loss)`.
+def require_device() -> None:
+    """Raises `UnavailableError` where JAX does not find the device it was told to use."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the second where its plug-in is missing
+        wanted = os.environ.get("JAX_PLATFORMS")
+        raise UnavailableError(
+            f"JAX finds no {wanted} device; install the JAX that has it, or take --device cpu"
+        ) from error
+
+
+def config_of(case: Case) -> Config:
+    hidden = (case.hidden, case.hidden)
+    return Config(shape=SHAPE, K=case.K, latent=case.latent, hidden=hidden, model=case.model)
+
+
+def ours(case: Case, images: Path, seeds: int = 1) -> Run:
+    """Training epochs of `cpvae_jax`; the loss is that of the first seed.
 
     The PyTorch programs do not validate, so ours is given a single validation image. The
     KL has its full weight from the start and the temperature stays where it is, as theirs.
     """
-    config = Config(shape=images.shape[1:], K=K, latent=LATENT, hidden=(HIDDEN, HIDDEN))
+    require_device()
     training = Training(
         learning_rate=LEARNING_RATE,
-        batch_size=batch,
+        batch_size=case.batch,
         warmup=0,
         temperature=TAU,
         temperature_end=TAU,
     )
-    init, run = program(config, training)
-    state = init(jax.random.key(0)[None])
-    train = jax.device_put(images.reshape(len(images), -1))
+    grey = np.load(images)
+    train = jax.device_put(grey.reshape(len(grey), -1))
     valid = train[:1]
+    of_case = program(config_of(case), training, train)
+    state = of_case.init(jax.random.split(jax.random.key(0), seeds))
 
     def run_epoch() -> tuple[float, float]:
         nonlocal state
         start = perf_counter()
-        state, metrics = jax.block_until_ready(run(state, train, valid))
+        state, metrics = jax.block_until_ready(of_case.run(state, train, valid))
         return perf_counter() - start, -float(metrics["train_bound"][0])
 
     return run_epoch
+
+
+def _shapes(case: Case) -> Params:
+    """The parameters without their numbers."""
+    return jax.eval_shape(partial(cpvae_jax.initialise, config=config_of(case)), jax.random.key(0))
+
+
+def gradient(case: Case) -> Any:
+    """The program of a step's gradient, as a jaxpr: what is computed, before it is compiled."""
+    x = jax.ShapeDtypeStruct((case.batch, config_of(case).size), jnp.float32)
+    step = partial(loss, estimator="relaxed")
+    of_params = jax.make_jaxpr(jax.grad(step, has_aux=True))
+    return of_params(_shapes(case), jax.random.key(0), x, jnp.float32(1), jnp.float32(TAU))
+
+
+def parameters(case: Case) -> int:
+    """The count of numbers that the optimiser moves."""
+    shapes = _shapes(case)
+    trees = (shapes.encoder, shapes.decoder, shapes.prior)
+    return sum(leaf.size for leaf in jax.tree.leaves(trees))
+
+
+def _fresh(case: Case) -> Params:
+    return cpvae_jax.initialise(jax.random.key(0), config_of(case))
+
+
+def write_weights(case: Case, path: Path) -> Callable[[], None]:
+    """Writes the parameters that all programs of a case score, for PyTorch's."""
+
+    def run() -> None:
+        require_device()
+        arrays: dict[str, Any] = weights.named(jax.device_get(_fresh(case)))
+        np.savez(path, **arrays)
+
+    return run
+
+
+def samples(case: Case, *, category: int | None, num: int) -> Run:
+    """Images of one category."""
+    params = _fresh(case)
+    keys = iter(range(2**31))
+
+    def run() -> tuple[float, float]:
+        start = perf_counter()
+        key = jax.random.key(next(keys))
+        images = np.asarray(cpvae_jax.sample(params, key, category=category, num=num))
+        return perf_counter() - start, float(images.mean())
+
+    return run
+
+
+def log_likelihood(case: Case, images: Path, *, samples: int) -> Run:
+    """log p(x) by importance sampling."""
+    params, grey = _fresh(case), np.load(images)
+    keys = iter(range(2**31))
+
+    def run() -> tuple[float, float]:
+        start = perf_counter()
+        key = jax.random.key(next(keys))
+        values = cpvae_jax.log_likelihood(params, key, grey, samples=samples)
+        return perf_counter() - start, float(values.mean())
+
+    return run
