@@ -38,11 +38,11 @@ class Axis:
 
 
 AXES = {
-    "K": Axis("K", (1, 2, 5, 10, 20, 50, 100, 200, 500), ("cp", "mg", "vp")),
-    "latent": Axis("latent", (2, 5, 10, 20, 40, 80, 128)),
-    "width": Axis("hidden", (64, 128, 300, 512, 1024)),
-    "batch": Axis("batch", (32, 100, 256, 512, 1024, 2048)),
-    "examples": Axis(None, (1_000, 10_000, 50_000, 100_000, 200_000)),
+    "K": Axis("K", (1, 10, 50, 150, 500), ("cp", "mg", "vp")),
+    "latent": Axis("latent", (2, 10, 40, 128)),
+    "width": Axis("hidden", (64, 150, 300, 600, 1024)),
+    "batch": Axis("batch", (32, 100, 512, 2048)),
+    "examples": Axis(None, (10_000, 50_000, 200_000)),
 }
 
 

@@ -65,7 +65,7 @@ def compile_with(care: int) -> dict[str, int] | None:
     With 1 a training step compiles in half the time and runs as fast (docs/scaling.md): the time
     goes into products, which are library calls. With 0, for what runs once, in a quarter.
     """
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or jax.config.read("jax_disable_most_optimizations"):
         return None
     return {"xla_backend_optimization_level": care}
 
