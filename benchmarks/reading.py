@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax import Config, Training, stream, train
+from cpvae_jax.rows import Rows
 
 SHAPE = (28, 28)
 FILE = 2**19
@@ -90,7 +91,7 @@ def measure(
     config, training = Config(shape=SHAPE), Training(batch_size=batch)
     program = train.program(config, training)
     state = program.init(jax.random.split(jax.random.key(0), 1))
-    rows = stream.Rows([np.load(path, mmap_mode="r") for path in files])
+    rows = Rows([np.load(path, mmap_mode="r") for path in files])
     count, steps = stream.layout(rows, batch)
     held = jnp.asarray(rows[np.arange(steps * batch)]).reshape(steps, batch, -1)
     seconds: dict[str, list[float]] = {"streamed": [], "memory": [], "first_window": []}

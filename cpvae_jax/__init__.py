@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cpvae_jax.errors import UserError
     from cpvae_jax.estimate import aggregated_posterior, bound_terms, decomposition, log_likelihood
     from cpvae_jax.interface import bound, decode, encode, initialise, predict, reconstruct, sample
+    from cpvae_jax.rows import Rows
     from cpvae_jax.train import Fit, fit
     from cpvae_jax.types import Params, Posterior, Terms
 
@@ -24,6 +25,7 @@ __all__ = [
     "Fit",
     "Params",
     "Posterior",
+    "Rows",
     "Terms",
     "Training",
     "UserError",
@@ -50,6 +52,7 @@ _MODULES = {
     "errors": ("UserError",),
     "estimate": ("aggregated_posterior", "bound_terms", "decomposition", "log_likelihood"),
     "interface": ("bound", "decode", "encode", "initialise", "predict", "reconstruct", "sample"),
+    "rows": ("Rows",),
     "train": ("Fit", "fit"),
     "types": ("Params", "Posterior", "Terms"),
 }

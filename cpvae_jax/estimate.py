@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import categorical, checks, devices, gaussian, likelihoods, stream
+from cpvae_jax import categorical, checks, devices, gaussian, likelihoods
 from cpvae_jax.interface import bound
 from cpvae_jax.models import cpvae
+from cpvae_jax.rows import Rows
 from cpvae_jax.types import Params, Tree
 
 BATCH = 500
@@ -31,7 +32,7 @@ CHUNK = 50
 def in_batches(
     fn: Callable[[jax.Array, jax.Array], Tree],
     key: jax.Array,
-    data: jax.Array | stream.Rows,
+    data: jax.Array | Rows,
     batch: int,
     mesh: Mesh | None = None,
 ) -> Tree:
@@ -80,12 +81,12 @@ def bound_terms(
 def aggregated_posterior(
     params: Params,
     key: jax.Array,
-    data: jax.typing.ArrayLike | stream.Rows,
+    data: jax.typing.ArrayLike | Rows,
     *,
     mesh: Mesh | None = None,
 ) -> np.ndarray:
-    """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]; it may be `stream.Rows`."""
-    flat = data if isinstance(data, stream.Rows) else checks.data(params.config, data, "data")
+    """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]; it may be `Rows`."""
+    flat = data if isinstance(data, Rows) else checks.data(params.config, data, "data")
     one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
     probs = in_batches(one_batch, key, flat, BATCH, mesh)
     return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)

@@ -23,6 +23,7 @@ from jax.sharding import Mesh
 from cpvae_jax import checks, devices, estimate, likelihoods, stream
 from cpvae_jax.config import Config, Training
 from cpvae_jax.models import cpvae
+from cpvae_jax.rows import Rows, sample_of
 from cpvae_jax.types import Params, Terms, Tree
 
 VALIDATION_BATCH = 500
@@ -381,7 +382,7 @@ def place(state: TrainState, mesh: Mesh | None) -> TrainState:
 def epochs(
     program: Program,
     state: TrainState,
-    train: jax.Array | stream.Rows,
+    train: jax.Array | Rows,
     valid: jax.Array,
     training: Training,
 ) -> Iterator[tuple[TrainState, dict[str, np.ndarray]]]:
@@ -391,10 +392,10 @@ def epochs(
     streamed, every seed sees the same order.
     """
     valid = devices.everywhere(valid, program.mesh)
-    if not isinstance(train, stream.Rows):
+    if not isinstance(train, Rows):
         train = devices.everywhere(train, program.mesh)
     while not finished(state, training):
-        if isinstance(train, stream.Rows):
+        if isinstance(train, Rows):
             state, metrics = _streamed_epoch(program, state, train, valid, training)
         else:
             state, metrics = program.run(state, train, valid)
@@ -402,7 +403,7 @@ def epochs(
 
 
 def _streamed_epoch(
-    program: Program, state: TrainState, rows: stream.Rows, valid: jax.Array, training: Training
+    program: Program, state: TrainState, rows: Rows, valid: jax.Array, training: Training
 ) -> tuple[TrainState, Tree]:
     """An epoch, a window at a time."""
     count, steps = stream.layout(rows, training.batch_size)
@@ -446,7 +447,7 @@ class Fit(NamedTuple):
 def fit(
     key: jax.Array,
     config: Config,
-    train: jax.typing.ArrayLike | stream.Rows,
+    train: jax.typing.ArrayLike | Rows,
     valid: jax.typing.ArrayLike,
     *,
     training: Training | None = None,
@@ -457,8 +458,8 @@ def fit(
 
     A batch of keys [R] trains R seeds side by side in one program; the one with the best
     validation bound is returned. `callback` is called after every epoch. `mesh` spreads seeds and
-    batches over devices, see `devices.mesh`; data larger than memory are given as `stream.Rows`. Warns if steps without finite numbers have ended
-    every seed.
+    batches over devices, see `devices.mesh`; data larger than memory are given as `Rows`.
+    Warns if steps without finite numbers have ended every seed.
 
     Raises `UserError` for data that the model cannot take.
 
@@ -472,7 +473,7 @@ def fit(
     training = Training() if training is None else training
     train_data = stream.readable(config, train)
     valid_data = checks.data(config, valid, "valid")
-    steps = program(config, training, stream.sample(train_data), mesh)
+    steps = program(config, training, sample_of(train_data), mesh)
     state = steps.init(jnp.atleast_1d(key))
     history = []
     for state, metrics in epochs(steps, state, train_data, valid_data, training):  # noqa: B020
@@ -491,7 +492,7 @@ def fit(
 
 def finish(
     state: TrainState,
-    train: jax.Array | stream.Rows,
+    train: jax.Array | Rows,
     seed: int | None = None,
     mesh: Mesh | None = None,
 ) -> Params:

@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 import cpvae_jax
-from cpvae_jax import likelihoods, priors, scores, stream
+from cpvae_jax import likelihoods, priors, scores
+from cpvae_jax.rows import sample_of
 from cpvae_jax.types import Params
 from experiments.data.dataset import Dataset
 
@@ -92,7 +93,7 @@ def evaluate(
         result["clustering"] = scores.clustering(categories, data.test_labels)
     if data.shape == (1,):
         result["wasserstein"] = density_distances(
-            densities(params, keys.density, data), stream.sample(data.train)
+            densities(params, keys.density, data), sample_of(data.train)
         )
     return result
 

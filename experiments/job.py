@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cpvae_jax import Config, Params, Training, checkpoint, checks, devices, priors, stream, train
+from cpvae_jax.rows import sample_of
 from experiments import diagnosis, extend, folder, processes, provenance
 from experiments.data import Dataset, check, load
 from experiments.data.places import Places
@@ -67,7 +68,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
             )
             return stopped_by.exit_code
         history = run_folder.lines(folder.LOG)
-        diagnosis.raise_if_diverged(state, history, training, stream.sample(data.train), path)
+        diagnosis.raise_if_diverged(state, history, training, sample_of(data.train), path)
         print(outcome(state, training, options.seed, history), flush=True)
         score(run_folder, options, data, state, params, training, history, mesh)
         if processes.first():
@@ -164,7 +165,7 @@ def train_in(
     """
     flat_train = stream.readable(config, data.train)
     flat_valid = checks.data(config, data.valid, "valid")
-    program = train.program(config, training, stream.sample(data.train), mesh)
+    program = train.program(config, training, sample_of(data.train), mesh)
     state = program.init(jnp.stack([jax.random.key(s) for s in seeds(options)]))
     steps: checkpoint.Checkpoints | None
     place = run_folder.path / checkpoint.FOLDER
@@ -313,5 +314,5 @@ def draw(
             pictures.aggregate(run_folder.picture("aggregate"), params)
         if data.shape == (1,):
             draws = evaluate.densities(params, evaluate.Keys.of(seed).density, data)
-            distances = evaluate.density_distances(draws, stream.sample(data.train))
+            distances = evaluate.density_distances(draws, sample_of(data.train))
             pictures.densities(run_folder.picture("densities"), draws, distances)

@@ -14,7 +14,8 @@ import jax
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import Params, generation, priors, stream
+from cpvae_jax import Params, generation, priors
+from cpvae_jax.rows import sample_of
 from experiments.classifier import Classifier
 from experiments.data import Dataset
 
@@ -72,7 +73,7 @@ def ceiling(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> d
 
 def seen(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dict[str, Any]:
     """The scores of training images, which models and classifier have seen, another choice a draw."""
-    return _of_real(judge, stream.sample(judge.data.train), seed, num, draws, lambda rng, x: x)
+    return _of_real(judge, sample_of(judge.data.train), seed, num, draws, lambda rng, x: x)
 
 
 def floor(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dict[str, Any]:
@@ -81,7 +82,7 @@ def floor(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dic
     def shuffled(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
         return rng.permuted(x.reshape(len(x), -1), axis=1).reshape(x.shape)
 
-    return _of_real(judge, stream.sample(judge.data.train), seed, num, draws, shuffled)
+    return _of_real(judge, sample_of(judge.data.train), seed, num, draws, shuffled)
 
 
 def _of_real(

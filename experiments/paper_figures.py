@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import Params, UserError, stream
+from cpvae_jax import Params, UserError
+from cpvae_jax.rows import sample_of
 from experiments import data as datasets
 from experiments import evaluate, folder, pictures, table1
 from experiments.data import Dataset
@@ -198,7 +199,7 @@ def _density(
     key = evaluate.Keys.of(0).density
     x = cpvae_jax.sample(params, key, num=evaluate.DENSITY_SAMPLES, weights=weights, draw=True)
     distance = evaluate.density_distances(
-        {"truth": truth, "model": np.ravel(x)}, stream.sample(data.train)
+        {"truth": truth, "model": np.ravel(x)}, sample_of(data.train)
     )
     axes.hist(np.ravel(x), bins=bins, density=True, color="tab:blue")
     axes.hist(truth, bins=bins, density=True, histtype="step", color="black", linewidth=0.8)

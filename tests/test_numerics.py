@@ -53,7 +53,11 @@ def at_the_limits(config, shaken):
 
 @pytest.mark.parametrize(
     ("name", "likelihood"),
-    [*((name, "bernoulli") for name in priors.names()), ("cp", "gaussian"), ("hvp", "gaussian")],
+    [
+        *((name, "bernoulli") for name in (*priors.PRIORS, "hcp", "hvp")),
+        ("cp", "gaussian"),
+        ("hvp", "gaussian"),
+    ],
 )
 def test_bound_gradient_and_sampler_are_finite_at_the_limits(name, likelihood, shaken):
     single = priors.PRIORS[name.removeprefix("h") if name not in priors.PRIORS else name].single

@@ -303,9 +303,7 @@ def forgets(monkeypatch):
 
 
 @pytest.mark.usefixtures("forgets")
-@pytest.mark.parametrize(
-    ("model", "inferred"), [("ring", False), ("hring", False), ("ring", True), ("hring", True)]
-)
+@pytest.mark.parametrize(("model", "inferred"), [("ring", False), ("hring", True)])
 def test_a_registered_prior_trains_and_samples_with_one_level_and_with_two(
     model, inferred, pixels, assert_mean
 ):

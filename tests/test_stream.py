@@ -7,6 +7,7 @@ import pytest
 
 import cpvae_jax
 from cpvae_jax import Config, Training, UserError, stream, train
+from cpvae_jax.rows import Rows
 
 CONFIG = Config(shape=(2, 3), K=2, latent=2, hidden=(4,))
 TRAINING = Training(batch_size=10, warmup=1, epochs=3, learning_rate=1e-2)
@@ -16,7 +17,7 @@ TRAINING = Training(batch_size=10, warmup=1, epochs=3, learning_rate=1e-2)
 def rows():
     """1,000 examples in two parts; each holds its number."""
     numbers = np.arange(1000, dtype=np.float32)[:, None]
-    return stream.Rows([numbers[:300], numbers[300:]])
+    return Rows([numbers[:300], numbers[300:]])
 
 
 @pytest.fixture
@@ -60,9 +61,9 @@ def test_a_batch_mixes_blocks_from_all_over(rows):
 @pytest.mark.parametrize(("num", "batch"), [(1000, 30), (7, 10), (50, 50)])
 def test_what_fills_no_window_is_left_out(monkeypatch, num, batch):
     monkeypatch.setattr(stream, "WINDOW", 4 * 4 * batch)
-    seen = epoch(stream.Rows([np.arange(num, dtype=np.float32)[:, None]]), 0, batch)
+    seen = epoch(Rows([np.arange(num, dtype=np.float32)[:, None]]), 0, batch)
     batch = min(batch, num)
-    windows, steps = stream.layout(stream.Rows([np.zeros((num, 1), np.float32)]), batch)
+    windows, steps = stream.layout(Rows([np.zeros((num, 1), np.float32)]), batch)
     assert seen.shape == (windows * steps, batch)
     assert len(np.unique(seen)) == seen.size
     assert seen.size > num - (windows + 1) * batch
@@ -81,7 +82,7 @@ def fitted(data, images, seeds=1):
 def test_training_learns_as_from_memory(images, monkeypatch):
     """Other orders of the same data: the same within what their chance leaves."""
     monkeypatch.setattr(stream, "WINDOW", 4 * 10 * 6)
-    streamed = fitted(stream.Rows([images[:64], images[64:100]]), images, seeds=2)
+    streamed = fitted(Rows([images[:64], images[64:100]]), images, seeds=2)
     memory = fitted(images[:100], images, seeds=2)
     assert [int(m["epoch"][0]) for m in streamed.history] == [1, 2, 3]
     for a, b in zip(streamed.history, memory.history, strict=True):
@@ -115,25 +116,25 @@ def test_a_window_of_the_whole_order_is_the_epoch_in_memory(images):
 
 def test_parts_of_different_kinds_are_told():
     with pytest.raises(UserError, match="one shape and type"):
-        stream.Rows([np.zeros((3, 2)), np.zeros((3, 4))])
+        Rows([np.zeros((3, 2)), np.zeros((3, 4))])
     with pytest.raises(UserError, match="there is nothing"):
-        stream.Rows([])
+        Rows([])
 
 
 def test_data_that_the_model_cannot_read_are_told(images):
     with pytest.raises(UserError, match="this model takes examples of shape"):
-        fitted(stream.Rows([images[:, 0]]), images)
+        fitted(Rows([images[:, 0]]), images)
     bad = images.astype(np.float32) / 255
     bad[50] = np.nan
     with pytest.raises(UserError, match="NaN or infinite"):
-        fitted(stream.Rows([bad]), images)
+        fitted(Rows([bad]), images)
 
 
 def test_memory_mapped_files_are_read_as_they_are(images, tmp_path):
     np.save(tmp_path / "train.npy", images[:100])
     mapped = np.load(tmp_path / "train.npy", mmap_mode="r")
     got = cpvae_jax.aggregated_posterior(
-        cpvae_jax.initialise(jax.random.key(0), CONFIG), jax.random.key(1), stream.Rows([mapped])
+        cpvae_jax.initialise(jax.random.key(0), CONFIG), jax.random.key(1), Rows([mapped])
     )
     want = cpvae_jax.aggregated_posterior(
         cpvae_jax.initialise(jax.random.key(0), CONFIG), jax.random.key(1), images[:100]

@@ -15,10 +15,10 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 LEAVES = (
-    *("errors", "config", "types", "keys", "gaussian", "categorical", "mixture", "nets"),
+    *("errors", "config", "types", "keys", "rows", "gaussian", "categorical", "mixture", "nets"),
     *("priors", "likelihoods"),
 )
-ASSEMBLERS = ("models", "devices", "interface", "train", "estimate", "checkpoint")
+ASSEMBLERS = ("models", "devices", "stream", "interface", "train", "estimate", "checkpoint")
 
 
 def docstrings(path):

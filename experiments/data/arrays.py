@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cpvae_jax.errors import UserError
-from cpvae_jax.stream import Rows
+from cpvae_jax.rows import Rows
 from experiments.data.dataset import Dataset
 from experiments.data.labels import as_labels
 

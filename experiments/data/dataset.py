@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cpvae_jax.errors import UserError
-from cpvae_jax.stream import Rows, sample
+from cpvae_jax.rows import Rows, sample_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ likelihood needs values in [0, 1]: choose --likelihood gaussian or rescale the d
         "test": (dataset.test, dataset.test_labels),
     }
     for part, (given, labels) in parts.items():
-        x = sample(given)  # of data on the disk; training looks at all of them
+        x = sample_of(given)  # of data on the disk; training looks at all of them
         _check_values(f"{dataset.name}: the {part}", x)
         if x.shape[1:] != dataset.shape:
             raise UserError(

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from cpvae_jax import UserError, stream
+from cpvae_jax import UserError
+from cpvae_jax.rows import Rows
 from experiments import run
 from experiments.data import load
 
@@ -24,7 +25,7 @@ def folder(tmp_path):
 
 def test_the_training_part_stays_on_the_disk(folder):
     data = load(folder)
-    assert isinstance(data.train, stream.Rows)
+    assert isinstance(data.train, Rows)
     assert all(isinstance(part, np.memmap) for part in data.train.parts)
     assert data.train.shape == (100, 4, 3)
     assert data.shape == (4, 3)
