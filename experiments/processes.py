@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -104,7 +106,10 @@ def together() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        lost = isinstance(error, jax.errors.JaxRuntimeError)
+        # JAX raises what the network met under several types, and begins it with a code in capitals.
+        lost = re.match(r"[A-Z_]+: ", str(error)) and not isinstance(error, UserError)
+        if not lost and not isinstance(error, UserError | KeyboardInterrupt):
+            traceback.print_exc()
         print(f"error: {_LOST if lost else ''}{_first_line(error)}", file=sys.stderr, flush=True)
         end()
         os._exit(2)  # an orderly end would wait for processes that are not there
