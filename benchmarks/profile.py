@@ -15,6 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -121,10 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     results = Results(chosen.out, {"steps": chosen.steps})
     measured = []
     for case in cases(chosen.model, chosen.K, chosen.batch):
-        found = results.find(asdict(case))
-        if found is None:
-            found = results.add(asdict(case), **measure(case, chosen.steps))
-        measured.append(found)
+        measured.append(results.once(asdict(case), partial(measure, case, chosen.steps)))
     print(table(measured))
 
 

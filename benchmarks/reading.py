@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.turns import ratio
 from cpvae_jax import Config, Training, stream, train
 from cpvae_jax.rows import Rows
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         files = list(made(Path(folder), chosen.gib))
         seconds = measure(files, chosen.batch, chosen.windows, chosen.repeats)
-    ratios = [a / b for a, b in zip(seconds["streamed"], seconds["memory"], strict=True)]
+    over = ratio(seconds["streamed"], seconds["memory"])
     found = {
         "gib": chosen.gib,
         "batch": chosen.batch,
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "load": os.getloadavg()[0],
         "seconds_first_window": seconds.pop("first_window"),
         "seconds_a_step": seconds,
-        "ratio": {"median": median(ratios), "min": min(ratios), "max": max(ratios)},
+        "ratio": {"median": over.median, "min": over.low, "max": over.high},
     }
     print(json.dumps(found, indent=2))
     if chosen.out is not None:

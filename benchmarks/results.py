@@ -6,7 +6,7 @@ A measurement that was stopped goes on where it was: finished cases are not meas
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,10 @@ class Results:
     def find(self, case: dict[str, Any]) -> dict[str, Any] | None:
         """What was measured of a case, None if it was not."""
         return next((one for one in self.cases if one["case"] == case), None)
+
+    def once(self, case: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What was measured of a case, or else is now."""
+        return self.find(case) or self.add(case, **measure())
 
     def add(self, case: dict[str, Any], **found: Any) -> dict[str, Any]:
         """Keep a case, in the file too; returns it as it is kept."""

@@ -165,10 +165,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     measured = []
     for batch in chosen.batch:
         case = {"batch": batch, "processes": chosen.processes}
-        found = results.find(case)
-        if found is None:
-            found = results.add(case, **measure(chosen.processes, batch, chosen.repeats))
-        measured.append(found)
+        new = partial(measure, chosen.processes, batch, chosen.repeats)
+        measured.append(results.once(case, new))
     print(table(measured))
 
 

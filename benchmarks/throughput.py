@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -181,8 +182,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for case in cases(args.model, args.K, [BATCH]):
             for task in args.tasks:
                 of = {"task": task, **asdict(case)}
-                found = results.find(of) or results.add(of, **TASKS[task](case, images, args))
-                measured.append(found)
+                measure = partial(TASKS[task], case, images, args)
+                measured.append(results.once(of, measure))
     except UserError as error:
         parser.error(str(error))
     print(table(measured))
