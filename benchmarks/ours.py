@@ -18,8 +18,8 @@ import numpy as np
 import cpvae_jax
 from benchmarks.problem import LEARNING_RATE, SHAPE, TAU, Case, UnavailableError
 from benchmarks.torch_programs import weights
-from cpvae_jax import Config, Params
-from cpvae_jax.train import Training, loss, program
+from cpvae_jax import Config, Params, Training, train
+from cpvae_jax.epoch import loss
 
 Run = Callable[[], tuple[float, float]]
 
@@ -55,15 +55,14 @@ def ours(case: Case, images: Path, seeds: int = 1) -> Run:
         temperature_end=TAU,
     )
     grey = np.load(images)
-    train = jax.device_put(grey.reshape(len(grey), -1))
-    valid = train[:1]
-    of_case = program(config_of(case), training, train)
-    state = of_case.init(jax.random.split(jax.random.key(0), seeds))
+    data = jax.device_put(grey.reshape(len(grey), -1))
+    program = train.program(config_of(case), training, data)
+    state = program.init(jax.random.split(jax.random.key(0), seeds))
 
     def run_epoch() -> tuple[float, float]:
         nonlocal state
         start = perf_counter()
-        state, metrics = jax.block_until_ready(of_case.run(state, train, valid))
+        state, metrics = jax.block_until_ready(train.advance(program, state, data, data[:1]))
         return perf_counter() - start, -float(metrics["train_bound"][0])
 
     return run_epoch

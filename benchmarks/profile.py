@@ -49,14 +49,14 @@ def measure(case: Case, steps: int) -> dict[str, Any]:
     state = program.init(jax.random.split(jax.random.key(0), 1))
     data = jax.device_put(images)
     run: Any = program.run
-    compiled = run.lower(state, data, data[:1]).compile()
-    state, _ = jax.block_until_ready(compiled(state, data, data[:1]))
+    compiled = run.lower(state, data).compile()
+    state, _ = jax.block_until_ready(compiled(state, data))
     began = perf_counter()
-    state, _ = jax.block_until_ready(compiled(state, data, data[:1]))
+    state, _ = jax.block_until_ready(compiled(state, data))
     clock = perf_counter() - began
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            jax.block_until_ready(compiled(state, data, data[:1]))
+            jax.block_until_ready(compiled(state, data))
         (path,) = Path(folder).rglob("*.xplane.pb")
         profile = ProfileData.from_file(str(path))
         spent = _by_kind(profile, _origins(compiled.as_text()))

@@ -50,7 +50,7 @@ def child(processes: int, process: int, address: str, batch: int) -> None:
     times = []
     for _ in range(3):
         began = perf_counter()
-        state, _ = jax.block_until_ready(program.run(state, data, data[:1]))
+        state, _ = jax.block_until_ready(train.advance(program, state, data, data[:1]))
         times.append((perf_counter() - began) / STEPS)
     found = {"step": min(times[1:])}
     if mesh is not None:

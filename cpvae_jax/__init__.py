@@ -4,7 +4,7 @@
     params = cpvae_jax.load("runs/mnist-K10-seed0")
     images = cpvae_jax.sample(params, jax.random.key(0), category=3, num=64)
 
-To read it beside the paper, begin with `models/cpvae.py`, `train.py` and `interface.py`.
+To read it beside the paper, begin with `models/cpvae.py`, `epoch.py` and `interface.py`.
 """
 
 from importlib import import_module

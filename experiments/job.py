@@ -189,7 +189,7 @@ def train_in(
         log = Log(run_folder, training.epochs, saved, quiet=options.quiet, board=board)
         last_save = time.monotonic()
         for state, metrics in train.epochs(  # noqa: B020 - the old state is used up
-            program, state, flat_train, flat_valid, training
+            program, state, flat_train, flat_valid
         ):
             log.epoch(metrics)
             due = time.monotonic() - last_save >= options.checkpoint_every

@@ -13,7 +13,7 @@ import pytest
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
-from cpvae_jax import Config, Params, Training, initialise, likelihoods, train
+from cpvae_jax import Config, Params, Training, epoch, initialise, likelihoods, train
 
 # The programs are tiny and run once or twice: what the optimiser takes, it never gives back.
 jax.config.update("jax_disable_most_optimizations", True)
@@ -195,14 +195,14 @@ class Run:
             state, metrics = self.epoch(self.states[-1])
             self.states.append(state)
             self.metrics.append(metrics)
-        self.compilations = self.program.run._cache_size()
+        self.compilations = (self.program.run._cache_size(), self.program.close._cache_size())
 
     def epoch(
         self, state: train.TrainState, data: jax.Array | None = None
     ) -> tuple[train.TrainState, dict[str, jax.Array]]:
         """The next state and metrics; the state given stays as it is."""
         data = self.data if data is None else data
-        return self.program.run(copy(state), data, self.valid)
+        return train.advance(self.program, copy(state), data, self.valid)
 
 
 @pytest.fixture(scope="session")
@@ -223,7 +223,7 @@ def runs(data: jax.Array, valid: jax.Array) -> dict[int, Run]:
     start = train.program(TINY, Run.training).init(jax.random.split(jax.random.key(7), 3))
     first = jax.jit(partial(jax.tree.map, lambda a: a[:1]))(start)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "VALIDATION_BATCH", 3)
+        patch.setattr(epoch, "VALIDATION_BATCH", 3)
         return {R: Run(state, data, valid) for R, state in ((1, first), (3, start))}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from cpvae_jax import Config, categorical, predict, train
+from cpvae_jax import Config, categorical, epoch, predict
 from cpvae_jax.config import TRAINABLE
 from cpvae_jax.interface import ESTIMATORS
 from cpvae_jax.models import cpvae
@@ -170,7 +170,7 @@ def test_gradients_are_finite_differences_at_the_same_random_numbers(
         @partial(jax.value_and_grad, has_aux=True)
         def loss(params):
             key, beta, temperature = jax.random.key(0), jnp.array(0.7), jnp.array(0.8)
-            return train.loss(params, key, x, beta, temperature, estimator)
+            return epoch.loss(params, key, x, beta, temperature, estimator)
 
         (_, gradient), step = loss(params), 1e-5
         for block in ("encoder", "prior", "decoder", "likelihood"):
@@ -335,7 +335,7 @@ def test_every_trainable_estimator_gives_every_array_a_finite_gradient(estimator
 
     @jax.jit
     def gradient(params):
-        return jax.grad(train.loss, has_aux=True)(
+        return jax.grad(epoch.loss, has_aux=True)(
             params, jax.random.key(1), pixels, one, one, estimator
         )[0]
 

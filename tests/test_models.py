@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from cpvae_jax import Config, Training, UserError, initialise, priors, train
+from cpvae_jax import Config, Training, UserError, epoch, initialise, priors
 from cpvae_jax.interface import ESTIMATORS
 from cpvae_jax.models import cpvae
 
@@ -123,7 +123,7 @@ def test_every_array_that_is_no_constant_gets_a_gradient(fitted, data):
 
     @jax.jit
     def gradient(params):
-        return jax.grad(train.loss, has_aux=True)(params, KEYS[0], data, one, one, "relaxed")[0]
+        return jax.grad(epoch.loss, has_aux=True)(params, KEYS[0], data, one, one, "relaxed")[0]
 
     found = gradient(params)
     for path, leaf in jax.tree.leaves_with_path((found.encoder, found.decoder)):

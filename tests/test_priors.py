@@ -10,7 +10,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import multivariate_normal
 
 import cpvae_jax
-from cpvae_jax import Config, Training, UserError, initialise, likelihoods, priors, train
+from cpvae_jax import Config, Training, UserError, epoch, initialise, likelihoods, priors, train
 from cpvae_jax.mixture import Diagonal
 from cpvae_jax.models import cpvae
 
@@ -168,7 +168,7 @@ def test_the_prior_of_the_vae_is_the_standard_normal_whatever_its_array_holds(na
     @jax.jit
     @partial(jax.grad, has_aux=True)
     def gradient(params):
-        return train.loss(params, KEY, pixels, jnp.array(1.0), jnp.array(1.0), "exact")
+        return epoch.loss(params, KEY, pixels, jnp.array(1.0), jnp.array(1.0), "exact")
 
     np.testing.assert_array_equal(gradient(params)[0].prior["mean"], 0)
 
@@ -186,7 +186,7 @@ def test_one_step_of_training_moves_every_array_of_a_prior_but_the_standard_one(
     )
     state = program.init(jax.random.split(KEY, 1))
     before = jax.tree.map(np.array, state.params.prior)  # the state is used up
-    state, _ = program.run(state, jnp.asarray(pixels), jnp.asarray(pixels))
+    state, _ = program.run(state, jnp.asarray(pixels))
     after = state.params.prior
     for array, values in before.items():
         if name == "vae":

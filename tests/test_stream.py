@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from cpvae_jax import Config, Training, UserError, stream, train
+from cpvae_jax import Config, Training, UserError, epoch, stream, train
 from cpvae_jax.rows import Rows
 
 CONFIG = Config(shape=(2, 3), K=2, latent=2, hidden=(4,))
@@ -27,7 +27,7 @@ def small(monkeypatch):
     monkeypatch.setattr(stream, "BLOCK", 7)
 
 
-def epoch(rows, number, batch=10):
+def order_of(rows, number, batch=10):
     return np.concatenate(
         [np.asarray(w)[..., 0] for w in stream.windows(rows, [5, number], batch, None)]
     )
@@ -44,24 +44,24 @@ def test_examples_are_found_across_parts(rows):
 @pytest.mark.usefixtures("small")
 def test_an_epoch_takes_every_example_once_in_a_fresh_order(rows):
     assert stream.layout(rows, 10) == (25, 4)
-    first, second = epoch(rows, 0), epoch(rows, 1)
+    first, second = order_of(rows, 0), order_of(rows, 1)
     assert first.shape == (100, 10)
     for order in (first, second):
         np.testing.assert_array_equal(np.sort(order.ravel()), np.arange(1000))
     assert np.mean(first == second) < 0.02
-    np.testing.assert_array_equal(first, epoch(rows, 0))
+    np.testing.assert_array_equal(first, order_of(rows, 0))
 
 
 @pytest.mark.usefixtures("small")
 def test_a_batch_mixes_blocks_from_all_over(rows):
-    spread = epoch(rows, 0).std(axis=1)  # of uniform numbers: 289
+    spread = order_of(rows, 0).std(axis=1)  # of uniform numbers: 289
     assert np.median(spread) > 100
 
 
 @pytest.mark.parametrize(("num", "batch"), [(1000, 30), (7, 10), (50, 50)])
 def test_what_fills_no_window_is_left_out(monkeypatch, num, batch):
     monkeypatch.setattr(stream, "WINDOW", 4 * 4 * batch)
-    seen = epoch(Rows([np.arange(num, dtype=np.float32)[:, None]]), 0, batch)
+    seen = order_of(Rows([np.arange(num, dtype=np.float32)[:, None]]), 0, batch)
     batch = min(batch, num)
     windows, steps = stream.layout(Rows([np.zeros((num, 1), np.float32)]), batch)
     assert seen.shape == (windows * steps, batch)
@@ -99,9 +99,9 @@ def test_a_window_of_the_whole_order_is_the_epoch_in_memory(images):
         jnp.asarray(images[100:]).reshape(-1, 6),
     )
     start = program.init(jax.random.split(jax.random.key(0), 1))
-    order = jax.random.permutation(train._epoch_keys(jax.tree.map(lambda a: a[0], start))[0], 100)
+    order = jax.random.permutation(epoch.epoch_keys(jax.tree.map(lambda a: a[0], start))[0], 100)
     copy = jax.tree.map(jnp.copy, start)
-    expected, told = program.run(start, flat, valid)
+    expected, told = train.advance(program, start, flat, valid)
     tallies = []
     for number in range(2):
         window = flat[order].reshape(2, 5, 10, 6)[number]

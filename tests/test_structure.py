@@ -18,7 +18,9 @@ LEAVES = (
     *("errors", "config", "types", "keys", "rows", "gaussian", "categorical", "mixture", "nets"),
     *("priors", "likelihoods"),
 )
-ASSEMBLERS = ("models", "devices", "stream", "interface", "train", "estimate", "checkpoint")
+ASSEMBLERS = (
+    *("models", "devices", "stream", "interface", "epoch", "train", "estimate", "checkpoint"),
+)
 
 
 def docstrings(path):

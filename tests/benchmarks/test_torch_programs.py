@@ -13,8 +13,8 @@ import pytest
 from benchmarks.problem import TAU, Case
 from benchmarks.torch_programs import weights
 from cpvae_jax import Config, categorical, gaussian, likelihoods
+from cpvae_jax.epoch import loss
 from cpvae_jax.models import cpvae
-from cpvae_jax.train import loss
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e '.[bench]'")
 models = import_module("benchmarks.torch_programs.models")

@@ -1,6 +1,7 @@
 import numpy as np
+from sklearn.datasets import load_digits
 
-from experiments.data import check, load
+from experiments.data import check, digits, load
 
 
 def test_digits(rows):
@@ -15,3 +16,10 @@ def test_digits(rows):
     assert len(np.unique(every)) == 1797
     labels = np.concatenate([data.train_labels, data.valid_labels, data.test_labels])
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_the_package_carries_the_digits_that_scikit_learn_does():
+    expected = load_digits()
+    with np.load(digits.DIGITS) as found:
+        np.testing.assert_array_equal(found["images"], expected.images)
+        np.testing.assert_array_equal(found["labels"], expected.target)
