@@ -59,8 +59,8 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     ) as run_folder:
         print(f"{data.source}\nrun folder: {path}", flush=True)
         run_folder.append(folder.SESSIONS, provenance.describe(arguments))
-        state, params, stopped_by = train_in(run_folder, options, config, training, data, mesh)
-        if params is None:
+        state, trained, stopped_by = train_in(run_folder, options, config, training, data, mesh)
+        if trained is None:
             print(
                 f"stopped by {stopped_by.name} after epoch {int(state.epoch[0])} and saved; "
                 "the same command with --resume goes on from there.",
@@ -70,9 +70,10 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         history = run_folder.lines(folder.LOG)
         diagnosis.raise_if_diverged(state, history, training, sample_of(data.train), path)
         print(outcome(state, training, options.seed, history), flush=True)
-        score(run_folder, options, data, state, params, training, history, mesh)
+        score(run_folder, options, data, state, trained, training, history, mesh)
         if processes.first():
-            draw(run_folder, seeds(options)[train.best_seed(state)], data, params, history)
+            best = train.best_seed(state)
+            draw(run_folder, seeds(options)[best], data, trained[best], history)
         print(f"scores, pictures and the model are in {path}", flush=True)
     return 0
 
@@ -157,11 +158,11 @@ def train_in(
     training: Training,
     data: Dataset,
     mesh: Mesh | None,
-) -> tuple[train.TrainState, Params | None, Interrupt]:
+) -> tuple[train.TrainState, list[Params] | None, Interrupt]:
     """Train in a run folder, from its last checkpoint if it has one.
 
-    Returns the state, the best parameters (None if a signal stopped the training before its
-    end), and what was heard of signals.
+    Returns the state, the best parameters of each seed (None if a signal stopped the training
+    before its end), and what was heard of signals.
     """
     flat_train = stream.readable(config, data.train)
     flat_valid = checks.data(config, data.valid, "valid")
@@ -201,11 +202,13 @@ def train_in(
                 save(train.best_params(state, mesh=mesh))
                 last_save = time.monotonic()
         log.close()
-        params = None
+        trained = None
         if train.finished(state, training):
-            params = train.finish(state, flat_train, mesh=mesh)
-        save(params or train.best_params(state, mesh=mesh))
-    return devices.home(state, mesh), params, interrupt
+            trained = [
+                train.finish(state, flat_train, index, mesh) for index in range(options.seeds)
+            ]
+        save(trained[train.best_seed(state)] if trained else train.best_params(state, mesh=mesh))
+    return devices.home(state, mesh), trained, interrupt
 
 
 def seeds(options: argparse.Namespace) -> list[int]:
@@ -237,7 +240,7 @@ def score(
     options: argparse.Namespace,
     data: Dataset,
     state: train.TrainState,
-    params: Params,
+    trained: Sequence[Params],
     training: Training,
     history: Sequence[dict[str, Any]],
     mesh: Mesh | None,
@@ -248,17 +251,14 @@ def score(
     best = train.best_seed(state)
     per_seed = []
     began = time.monotonic()
-    for index, seed in enumerate(seeds(options)):
-        chosen = params
-        if index != best:
-            chosen = train.finish(state, stream.readable(params.config, data.train), index)
+    for index, (seed, params) in enumerate(zip(seeds(options), trained, strict=True)):
         per_seed.append(
             {
                 "seed": seed,
                 "valid_bound": float(state.best_bound[index]),
                 "best_epoch": int(state.best_epoch[index]),
                 **evaluate(
-                    chosen,
+                    params,
                     seed,
                     data,
                     temperature=training.temperature_end,
@@ -276,7 +276,7 @@ def score(
             "sessions": run_folder.lines(folder.SESSIONS),
             "source": data.source,
             "examples": {p: len(getattr(data, p)) for p in ("train", "valid", "test")},
-            "config": settings(options, params.config, training),
+            "config": settings(options, trained[best].config, training),
             "epochs": int(state.epoch[0]),
             "stopped_early": bool(state.stopped.all()),
             "seconds_training": sum(line["seconds"] for line in history),
