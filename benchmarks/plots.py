@@ -48,7 +48,14 @@ LINES = [
 
 
 def speed(cases: Sequence[dict[str, Any]]) -> plt.Figure:
-    """Bars by case: times of PyTorch over ours, and ours over the floor."""
+    """Bars by case, from 1 on: times of PyTorch over ours, and ours over the floor."""
+    models = list(dict.fromkeys(one["case"]["model"] for one in cases))
+
+    def rank(one: dict[str, Any]) -> tuple[int, int, int]:
+        case = one["case"]
+        return case["batch"], models.index(case["model"]), case["K"]
+
+    cases = sorted(cases, key=rank)
     names = [_name(one["case"]) for one in cases]
     of_torch: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     of_ours: list[dict[str, Any]] = []
@@ -75,6 +82,10 @@ def speed(cases: Sequence[dict[str, Any]]) -> plt.Figure:
             _bars(right, range(len(cases)), values, place, label=label, color=colour)
         left.set_yticks(range(len(cases)), names)
         left.set_ylim(len(cases) - 0.5, -0.5)
+        left.set_xscale("log")
+        ticks = [0.5, 1, 2, 5, 10]
+        left.set_xticks(ticks, map(str, ticks))
+        left.minorticks_off()
         left.set_xlabel("time of an epoch over ours (1: as fast; median and range)")
         right.set_xlabel("our time over the floor (1: nothing but products and Adam)")
         for axes, title in ((left, "PyTorch / ours"), (right, "ours / floor")):
@@ -101,7 +112,7 @@ def _bars(
     middle = values[:, 0]
     error = np.abs(values[:, 1:].T - middle) if values.shape[1] == 3 else None
     lines = {"linewidth": 1, "ecolor": "#444444"}
-    axes.barh(places, middle, thick, xerr=error, error_kw=lines, **style)
+    axes.barh(places, middle - 1, thick, left=1, xerr=error, error_kw=lines, **style)
 
 
 def growth(points: Sequence[dict[str, Any]]) -> plt.Figure:
