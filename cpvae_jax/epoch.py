@@ -89,6 +89,7 @@ class Streams(NamedTuple):
 
 
 def streams(key: jax.Array) -> Streams:
+    """The keys that follow from the seed's own."""
     return Streams(*jax.random.split(key, 3))
 
 
