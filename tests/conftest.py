@@ -15,8 +15,10 @@ from scipy.stats import norm
 
 from cpvae_jax import Config, Params, Training, epoch, initialise, likelihoods, train
 
-# The programs are tiny and run once or twice: what the optimiser takes, it never gives back.
+# The programs are tiny and run once or twice: what the optimiser takes, it never gives back. Here,
+# and in the commands that the tests start.
 jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 KEPT = "JAX_COMPILATION_CACHE_DIR"
 

@@ -7,6 +7,7 @@ tests/experiments/test_run.py, and after a kill tests/test_faults.py.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,6 @@ import pytest
 
 import cpvae_jax
 from experiments.folder import LOG
-from tests.experiments.told import environment
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -33,7 +33,7 @@ def trained(tmp_path_factory):
         subprocess.run(
             command,
             cwd=REPOSITORY,
-            env=environment(XLA_FLAGS=flags),
+            env=os.environ | {"XLA_FLAGS": flags},
             check=True,
             stdout=subprocess.DEVNULL,
         )

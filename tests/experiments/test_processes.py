@@ -1,6 +1,7 @@
 """One run of several processes, over loopback, by the real command."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 import cpvae_jax
 from experiments import run
 from experiments.folder import LOG
-from tests.experiments.told import environment, sentence, wait_for_epochs
+from tests.experiments.told import sentence, wait_for_epochs
 
 REPOSITORY = Path(__file__).parents[2]
 FLAGS = [
@@ -40,10 +41,10 @@ def start(out, *flags, processes=1, devices=1):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    around = environment(
-        JAX_COORDINATOR_BIND_ADDRESS=address,
-        XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}",
-    )
+    around = os.environ | {
+        "JAX_COORDINATOR_BIND_ADDRESS": address,
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }
     started = []
     for number in range(processes):
         command = [sys.executable, "-m", "experiments.run", "--out", str(out), *FLAGS, *flags]

@@ -1,12 +1,6 @@
 """What the tests of the commands share: the sentence of a refusal, the epochs of a process."""
 
-import os
 import time
-
-
-def environment(**more):
-    """That of a command whose programs are tiny: they need not be compiled with much care."""
-    return os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} | more
 
 
 def sentence(capsys):
