@@ -2,7 +2,7 @@
 
 Draws what the runs allow and says which are missing; `--train` trains those first, and scores
 their samples by a classifier, which it trains too. The scores stand in the titles: the paper
-leaves them to the eye.
+leaves them to the eye. Figures 8 and 9 are made of the samples that scoring keeps, without the runs.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def draw(arguments: argparse.Namespace) -> int:
     """Train if asked, draw every figure that can be drawn, and tell what is missing."""
     whole = sweep.of(arguments)
-    needed = {cell: None for number in arguments.figures for cell in FIGURES[number][1]}
+    needed = {cell: None for number in arguments.figures for cell in FIGURES[number].cells}
     code = 0
     if arguments.train:
         wanted = sweep.chosen(list(needed), arguments.only)
@@ -58,15 +58,15 @@ def draw(arguments: argparse.Namespace) -> int:
             return code
     source = Source(whole, options.places(arguments))
     for number in arguments.figures:
-        figure, cells = FIGURES[number]
-        if all(source.params(cell) is None for cell in cells):
+        figure = FIGURES[number]
+        absent = [cell.name for cell in figure.cells if not figure.has(source, cell)]
+        if len(absent) == len(figure.cells):
             print(f"figure {number}: none of its runs is in {whole.runs}; --train trains them")
             continue
         path = arguments.out / f"figure{number}.png"
         with writing(arguments.out):
             arguments.out.mkdir(parents=True, exist_ok=True)
-            figure(source, path)
-        absent = [cell.name for cell in cells if source.params(cell) is None]
+            figure.draw(source, path)
         print(f"{path}" + (f", without {', '.join(absent)}" if absent else ""))
     return code
 

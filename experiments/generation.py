@@ -1,7 +1,7 @@
 """How good generated images are: `python -m experiments.generation RUN... --classifier FOLDER`.
 
-Scores the samples of finished runs, a file each, and prints all that are there as a table; without
-runs it only prints.
+Scores the samples of finished runs, a file each with a picture of some beside it, and prints all
+that are there as a table; without runs it only prints.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 import cpvae_jax
 from cpvae_jax import UserError, checks
 from cpvae_jax.generation import class_entropy
-from experiments import classifier, extend, folder, judge, options, provenance
+from experiments import classifier, extend, folder, judge, options, pictures, provenance
 from experiments.data import load
 from experiments.judge import Judge
 
 REAL = "real"
 """Name of the file of real images, after that of the data set."""
+
+SHOWN = 36
+"""Samples in the picture beside a run's scores."""
 
 COLUMNS = {
     "frechet": ("Fréchet distance", 2),
@@ -113,7 +117,11 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
         file = f"{path.resolve().name}.json"
         if not (chosen.out / file).exists():
             key = jax.random.key(chosen.seed)
-            scores = judge.score(cpvae_jax.load(path), by, key, **limits)
+            params = cpvae_jax.load(path)
+            scores = judge.score(params, by, key, **limits)
+            with folder.writing(chosen.out):
+                picture = (chosen.out / file).with_suffix(".png")
+                pictures.save_tiled(picture, np.asarray(cpvae_jax.sample(params, key, num=SHOWN)))
             out.write_json(file, {**scores, **common})
         print(f"{path} scored, in {chosen.out / file}", flush=True)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -62,19 +62,30 @@ class Source:
         path = None if run is None else scores(self.whole) / f"{run.name}.json"
         return None if path is None or not path.exists() else folder.result(path)
 
-    def caption(self, cell: Cell) -> str:
-        """The name of a cell's model, and what its samples score."""
-        name = NAMES[cell.model] + (f", K = {cell.K}" if cell.K > 1 else "")
-        score = self.score(cell)
-        return name if score is None else f"{name}\nFréchet distance {score['frechet']['mean']:.1f}"
+    def kept(self, cell: Cell) -> Path | None:
+        """The picture of a cell's samples that scoring left beside the scores, of its first seed."""
+        scored = scores(self.whole).glob(f"{cell.name}-seed*.json")
+        beside = (path.with_suffix(".png") for path in scored)
+        return min(filter(Path.exists, beside), default=None)
+
+    def trained(self, cell: Cell) -> bool:
+        """Whether the run of a cell is there."""
+        return self.params(cell) is not None
+
+    def sampled(self, cell: Cell) -> bool:
+        """Whether there are samples of a cell, kept or to be drawn."""
+        return self.kept(cell) is not None or self.trained(cell)
+
+
+def caption(cell: Cell, score: Mapping[str, Any] | None) -> str:
+    """The name of a cell's model, and what its samples score."""
+    name = NAMES[cell.model] + (f", K = {cell.K}" if cell.K > 1 else "")
+    return name if score is None else f"{name}\nFréchet distance {score['frechet']['mean']:.1f}"
 
 
 def scores(whole: Sweep) -> Path:
     """The folder of the generation scores of a sweep."""
     return whole.results / "generation"
-
-
-Figure = Callable[[Source, Path], None]
 
 
 def figure3(source: Source, path: Path) -> None:
@@ -165,16 +176,24 @@ def figure9(source: Source, path: Path) -> None:
     _methods(source, path, "omniglot", (50, 500))
 
 
-FIGURES: dict[int, tuple[Figure, list[Cell]]] = {
-    3: (figure3, DENSITIES),
-    4: (figure4, [Cell("synthetic", "cp", UNKNOWN)]),
-    5: (figure5, ONE_CATEGORY),
-    6: (figure6, ONE_CATEGORY),
-    7: (figure7, [Cell("mnist", "cp", 10)]),
-    8: (figure8, [c for c in table1.cells() if c.dataset == "mnist"]),
-    9: (figure9, [c for c in table1.cells() if c.dataset == "omniglot"]),
+class Figure(NamedTuple):
+    """How a figure is drawn, the cells that it shows, and whether one of them can be shown."""
+
+    draw: Callable[[Source, Path], None]
+    cells: list[Cell]
+    has: Callable[[Source, Cell], bool] = Source.trained
+
+
+FIGURES = {
+    3: Figure(figure3, DENSITIES),
+    4: Figure(figure4, [Cell("synthetic", "cp", UNKNOWN)]),
+    5: Figure(figure5, ONE_CATEGORY),
+    6: Figure(figure6, ONE_CATEGORY),
+    7: Figure(figure7, [Cell("mnist", "cp", 10)]),
+    8: Figure(figure8, [c for c in table1.cells() if c.dataset == "mnist"], Source.sampled),
+    9: Figure(figure9, [c for c in table1.cells() if c.dataset == "omniglot"], Source.sampled),
 }
-"""Each figure of the paper, and the cells that it shows."""
+"""The figures of the paper by number."""
 
 
 def _bins(truth: np.ndarray) -> list[float]:
@@ -212,14 +231,24 @@ def _samples(
 ) -> None:
     """A square of samples, with the cell's caption."""
     params = source.params(cell)
-    caption = source.caption(cell)
+    title = caption(cell, source.score(cell))
     if params is None:
-        return _absent(axes, caption)
+        return _absent(axes, title)
     key = jax.random.fold_in(jax.random.key(0), 0 if category is None else category)
     x = np.asarray(cpvae_jax.sample(params, key, category=category, num=side**2))
     rows = x.reshape(side, side, *params.config.shape)
     pictures.show_rows(axes, rows, [""] * side, bounds=(0, 1))
-    axes.set_title(caption)
+    axes.set_title(title)
+    return None
+
+
+def _kept_samples(axes: plt.Axes, source: Source, cell: Cell) -> None:
+    """The samples that scoring kept, which outlive the run; where there are none, fresh ones."""
+    path = source.kept(cell)
+    if path is None:
+        return _samples(axes, source, cell)
+    pictures.show_tiled(axes, plt.imread(path))
+    axes.set_title(caption(cell, folder.result(path.with_suffix(".json"))))
     return None
 
 
@@ -228,9 +257,7 @@ def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> Non
     trained = [
         [table1.cell(model, (dataset, K)) for K in Ks] for model in NAMES if model in table1.PAPER
     ]
-    shown = [
-        row for row in trained if any(c is not None and source.params(c) is not None for c in row)
-    ]
+    shown = [row for row in trained if any(c is not None and source.sampled(c) for c in row)]
     if not shown:
         raise UserError(
             f"no run of {dataset} is in {source.whole.runs}; train one with --train, or give the "
@@ -239,7 +266,7 @@ def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> Non
     columns = [
         at
         for at in range(len(Ks))
-        if any((c := row[at]) is not None and source.params(c) is not None for row in shown)
+        if any((c := row[at]) is not None and source.sampled(c) for row in shown)
     ]
     with plt.rc_context(pictures.STYLE):
         # Few columns: the methods run along the page, else down it.
@@ -253,7 +280,7 @@ def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> Non
         for axes, cell in zip(np.ravel(grid), panels, strict=False):
             if cell is not None:
                 axes.set_axis_on()
-                _samples(axes, source, cell)
+                _kept_samples(axes, source, cell)
         _finish(figure, path)
 
 

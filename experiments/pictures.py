@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,16 @@ def tile(rows: np.ndarray, gap: int = 1) -> np.ndarray:
     return np.moveaxis(padded, 1, 2).reshape(r * h, c * w, *padded.shape[4:])
 
 
+def save_tiled(path: Path, images: np.ndarray) -> None:
+    """Grey images [n², H, W], 0 black and 1 white, as one of n rows, its pixels as they are."""
+    from PIL import Image
+
+    side = math.isqrt(len(images))
+    tiled = tile(images.reshape(side, side, *images.shape[1:]))
+    with files.replacing(path) as partial:
+        Image.fromarray(np.uint8(np.rint(255 * tiled))).save(partial, format="png", optimize=True)
+
+
 def show_rows(
     axes: plt.Axes, rows: np.ndarray, labels: Sequence[str], *, bounds: tuple[float, float]
 ) -> None:
@@ -62,10 +73,15 @@ def show_rows(
     if rows.ndim == 5 and rows.shape[-1] == 1:
         rows = rows[..., 0]
     tiled = tile(np.clip((rows - low) / max(high - low, 1e-12), 0, 1))
-    axes.imshow(tiled, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    show_tiled(axes, tiled)
     height = tiled.shape[0] / len(rows)
     axes.set_yticks((np.arange(len(rows)) + 0.5) * height, labels)
-    axes.set_xticks([])
+
+
+def show_tiled(axes: plt.Axes, image: np.ndarray) -> None:
+    """An image of values 0 to 1, and nothing around it."""
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.tick_params(length=0)
     for spine in axes.spines.values():

@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from experiments import figures, paper_figures, run, sweep
+from experiments import figures, paper_figures, pictures, run, sweep
 from experiments.data import load
 from experiments.sweep import Cell
 
@@ -66,11 +66,36 @@ def test_a_caption_has_the_score_of_the_samples_where_it_was_taken(runs, tmp_pat
     whole = sweep.Sweep("short", runs, tmp_path, seeds=1, side_by_side=1, flags=[])
     cell = Cell("mnist", "cp", 10)
     source = paper_figures.Source(whole, {})
-    assert source.caption(cell) == "CP, K = 10"
+    assert paper_figures.caption(cell, source.score(cell)) == "CP, K = 10"
     (tmp_path / "generation").mkdir()
     file = tmp_path / "generation" / "mnist-cp-K10-seed0.json"
     file.write_text(json.dumps({"frechet": {"mean": 12.34, "std": 0.1}}))
-    assert source.caption(cell) == "CP, K = 10\nFréchet distance 12.3"
+    assert paper_figures.caption(cell, source.score(cell)) == "CP, K = 10\nFréchet distance 12.3"
+
+
+def test_methods_are_shown_by_the_samples_kept_with_their_scores_without_runs(
+    tmp_path, monkeypatch, capsys
+):
+    shown = []
+    monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append((axes, image)))
+    kept = tmp_path / "results" / "generation"
+    kept.mkdir(parents=True)
+    levels = {"omniglot-cp-K50-seed1": 0.2, "omniglot-mg-K500-seed0": 0.6}
+    for name, level in levels.items():
+        pictures.save_tiled(kept / f"{name}.png", np.full((36, 4, 4), level))
+        (kept / f"{name}.json").write_text(json.dumps({"frechet": {"mean": level, "std": 0.1}}))
+    pictures.save_tiled(kept / "omniglot-cp-K500-seed0.png", np.ones((36, 4, 4)))  # scores missing
+    flags = ["--runs", str(tmp_path / "none"), "--results", str(tmp_path / "results")]
+    assert figures.main(["--figures", "8", "9", *flags, "--out", str(tmp_path)]) == 0
+    line8, line9 = capsys.readouterr().out.splitlines()
+    assert line8.startswith("figure 8: none of its runs")
+    assert "omniglot-cp-K500" in line9
+    assert "omniglot-cp-K50," not in line9
+    found = {axes.get_title(): image[1, 1] for axes, image in shown}
+    assert found == {
+        "CP, K = 50\nFréchet distance 0.2": pytest.approx(0.2, abs=0.01),
+        "MG, K = 500\nFréchet distance 0.6": pytest.approx(0.6, abs=0.01),
+    }
 
 
 def test_what_a_figure_lacks_is_trained_if_asked(command, monkeypatch, capsys):

@@ -3,6 +3,7 @@
 import json
 
 import jax
+import matplotlib.image
 import numpy as np
 import pytest
 
@@ -93,6 +94,10 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
     assert scores["frechet"]["mean"] > real["ceiling"]["frechet"]["mean"]
     assert 0 < scores["purity"]["mean"] <= 1
     assert scores["session"]["command"].startswith("python -m experiments.generation")
+    picture = matplotlib.image.imread(tmp_path / "scores" / "digits-short.png")
+    x = cpvae_jax.sample(cpvae_jax.load(finished), jax.random.key(0), num=36)
+    assert picture.shape == (6 * 9, 6 * 9)
+    np.testing.assert_allclose(picture[-8:, -8:], x[-1], atol=0.51 / 255)
     table = capsys.readouterr().out
     assert f"| short | {scores['frechet']['mean']:.2f} ± {scores['frechet']['std']:.2f} |" in table
     assert table.index("| short |") < table.index("| real, held out |")
