@@ -45,14 +45,16 @@ class Dataset:
         return self.train.shape[1:]
 
 
-def split(num: int, *, valid: int, test: int, seed: int = 0) -> tuple[np.ndarray, ...]:
+def split(
+    num: int, *, valid: int, test: int, seed: int = 0, of: object = "The data set"
+) -> tuple[np.ndarray, ...]:
     """Returns the indices of a training, validation and test part of `num` examples.
 
     A fixed permutation, drawn from `seed` alone, is cut into `num - valid - test`,
     `valid` and `test` indices.
 
     Raises:
-      UserError: nothing would be left for training.
+      UserError: nothing would be left for training; `of` is whose examples they are.
 
     >>> [len(part) for part in split(100, valid=10, test=20)]
     [70, 10, 20]
@@ -60,8 +62,8 @@ def split(num: int, *, valid: int, test: int, seed: int = 0) -> tuple[np.ndarray
     train = num - valid - test
     if train < 1:
         raise UserError(
-            f"{num} example(s) cannot be split into training, validation ({valid}) and "
-            f"test ({test}) parts: at least {valid + test + 1} are needed, so give more examples."
+            f"{of} has {num} example(s), which cannot be split into training, validation ({valid}) "
+            f"and test ({test}) parts: at least {valid + test + 1} are needed, so give more examples."
         )
     order = np.random.default_rng(seed).permutation(num)
     return order[:train], order[train : train + valid], order[train + valid :]

@@ -44,7 +44,7 @@ def load(folder: Path, places: Places) -> Dataset:
     size = tenth(len(images))
     return Dataset(
         name=root.name,
-        **gather(images, labels["all"], split(len(images), valid=size, test=size)),
+        **gather(images, labels["all"], split(len(images), valid=size, test=size, of=folder)),
         likelihood="bernoulli" if images.ndim == 3 else "gaussian",
         source=f"The {len(images)} images in {folder}, split 80/10/10 by a fixed permutation.",
         class_names=class_names,

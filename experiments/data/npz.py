@@ -96,7 +96,8 @@ def _carve(path: Path, arrays: Arrays, missing: list[str]) -> None:
             f"{path} has {len(labels)} labels for {len(x)} examples: give one per example, or none."
         )
     size = tenth(len(x))
-    cut = split(len(x), valid=size * ("valid" in missing), test=size * ("test" in missing))
+    sizes = {part: size * (part in missing) for part in _PARTS[1:]}
+    cut = split(len(x), **sizes, of=path)
     for part, index in zip(_PARTS, cut, strict=True):
         if part == "train" or part in missing:
             arrays[part] = x[index]

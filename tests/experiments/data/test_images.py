@@ -119,7 +119,7 @@ def test_errors(put, read, folder):
     with pytest.raises(UserError, match=r"b.png cannot be read \(cannot identify"):
         read()
     (folder / "sub/b.png").unlink()
-    with pytest.raises(UserError, match=r"1 example.* cannot be split"):
+    with pytest.raises(UserError, match=r"has 1 example.* cannot be split"):
         read()
     put("f.tif", np.zeros((4, 5), np.float32))
     with pytest.raises(UserError, match=r"f.tif cannot be read \(its values are fractions"):

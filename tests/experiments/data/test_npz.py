@@ -93,7 +93,7 @@ def test_labels_as_texts_get_names(saved):
         ({"x": np.zeros((9, 1)), "y": np.full(9, 0.5)}, "not all whole numbers"),
         ({"x": np.zeros((9, 1)), "y": np.full(9, np.nan)}, "not all whole numbers"),
         ({"x": np.zeros((9, 1)), "y": np.full(9, 2**40)}, "of 32 bits"),
-        ({"x": np.zeros((2, 1))}, "2 example.* cannot be split"),
+        ({"x": np.zeros((2, 1))}, r"mine.npz has 2 example.* cannot be split"),
     ],
 )
 def test_errors(saved, arrays, sentence):
