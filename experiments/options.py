@@ -152,13 +152,13 @@ def _devices(group: argparse._ArgumentGroup) -> None:
         "--distributed",
         action="store_true",
         help="one of several processes, started by a scheduler whose environment tells the rest "
-        "(Slurm, Open MPI, Kubernetes, a TPU pod)",
+        "(Slurm, Open MPI, Kubernetes, a TPU pod); Open MPI 5 and later need --coordinator too",
     )
     group.add_argument(
         "--coordinator",
         metavar="HOST:PORT",
         help="one of several processes started by hand: where the first one listens; needs "
-        "--processes and --process",
+        "--processes and --process, or --distributed",
     )
     group.add_argument("--processes", type=int, help="how many processes there are")
     group.add_argument("--process", type=int, help="which one this is, from 0")

@@ -38,7 +38,9 @@ def join(options: argparse.Namespace) -> None:
     by_hand = (options.coordinator, options.processes, options.process)
     if by_hand == (None, None, None) and not options.distributed:
         return
-    if not options.distributed:
+    if options.distributed:
+        by_hand = (options.coordinator, *_of_open_mpi())
+    else:
         _check(*by_hand)
     try:
         jax.distributed.initialize(
@@ -49,11 +51,20 @@ def join(options: argparse.Namespace) -> None:
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(
             f"the processes cannot meet ({_first_line(error)}); start this under a scheduler with "
-            "--distributed, or each process with --coordinator, --processes and its own --process."
+            "--distributed (Open MPI 5 and later: and with --coordinator), or each process with "
+            "--coordinator, --processes and its own --process."
         ) from error
     if not first():
         options.quiet = True
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+
+
+def _of_open_mpi() -> tuple[int | None, int | None]:
+    """How many processes mpirun started and which one this is: from its version 5 on JAX does not
+    look for them, and nothing tells where the first one listens."""
+    found = (os.environ.get(f"OMPI_COMM_WORLD_{name}") for name in ("SIZE", "RANK"))
+    processes, process = (None if number is None else int(number) for number in found)
+    return processes, process
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:

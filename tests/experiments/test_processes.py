@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -36,24 +37,58 @@ FLAGS = [
 EPOCHS = 12
 
 
-def start(out, *flags, processes=1, devices=1):
-    """Starts the processes of one run; their words go to a file each, beside the run folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    around = os.environ | {
-        "JAX_COORDINATOR_BIND_ADDRESS": address,
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
-    }
-    started = []
+def free_port(ports):
+    """The first of some ports that nobody listens on."""
+    for port in ports:
+        with socket.socket() as tried:
+            try:
+                tried.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return tried.getsockname()[1]
+    raise OSError("no port is free")
+
+
+def by_hand(processes):
+    """Flags of each process, and no environment."""
+    address = f"127.0.0.1:{free_port([0])}"
     for number in range(processes):
-        command = [sys.executable, "-m", "experiments.run", "--out", str(out), *FLAGS, *flags]
-        if processes > 1:
-            command += ["--coordinator", address, "--processes", str(processes)]
-            command += ["--process", str(number)]
+        flags = ["--coordinator", address, "--processes", str(processes), "--process", str(number)]
+        yield flags, {"JAX_COORDINATOR_BIND_ADDRESS": address}
+
+
+def by_slurm(processes):
+    """One flag, and the environment in which srun starts each process of a job of one machine."""
+    first = 2**16 - 2**12  # JAX takes the port from here on that the number of the job tells
+    port = free_port(range(first, 2**16))
+    job = {"SLURM_JOB_ID": str(port - first), "SLURM_STEP_NODELIST": "127.0.0.1"}
+    job |= {"SLURM_NTASKS": str(processes), "JAX_COORDINATOR_BIND_ADDRESS": f"127.0.0.1:{port}"}
+    for number in map(str, range(processes)):
+        yield ["--distributed"], job | {"SLURM_PROCID": number, "SLURM_LOCALID": number}
+
+
+def start(out, *flags, processes=1, devices=1, by=by_hand):
+    """Starts the processes of one run; their words go to a file each, beside the run folder."""
+    around = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    each = by(processes) if processes > 1 else [([], {})]
+    started = []
+    for number, (more, of_process) in enumerate(each):
+        command = [
+            sys.executable,
+            "-m",
+            "experiments.run",
+            "--out",
+            str(out),
+            *FLAGS,
+            *flags,
+            *more,
+        ]
+        environment = os.environ | around | of_process
         with said(out, number).open("w") as words:
             started.append(
-                subprocess.Popen(command, cwd=REPOSITORY, env=around, stdout=words, stderr=words)
+                subprocess.Popen(
+                    command, cwd=REPOSITORY, env=environment, stdout=words, stderr=words
+                )
             )
     return started
 
@@ -62,8 +97,8 @@ def said(out, number):
     return out.with_name(f"{out.name}.{number}.txt")
 
 
-def finish(out, *flags, processes=1, devices=1):
-    started = start(out, *flags, processes=processes, devices=devices)
+def finish(out, *flags, **how):
+    started = start(out, *flags, **how)
     for number, process in enumerate(started):
         assert process.wait(timeout=300) == 0, said(out, number).read_text()
 
@@ -106,12 +141,12 @@ def test_four_processes_end_together_and_one_goes_on(alone, tmp_path):
     assert cpvae_jax.load(out).config.K == 3
 
 
-def test_two_processes_of_two_devices_go_on_with_what_one_began(alone, tmp_path):
+def test_two_processes_of_two_devices_in_a_job_go_on_with_what_one_began(alone, tmp_path):
     out = tmp_path / "two"
     shutil.copytree(alone, out)
     shutil.rmtree(out / "checkpoints" / str(EPOCHS))
     (out / "metrics.json").unlink()
-    finish(out, "--resume", "--epochs", str(EPOCHS), processes=2, devices=2)
+    finish(out, "--resume", "--epochs", str(EPOCHS), processes=2, devices=2, by=by_slurm)
     assert log(out)[:-1] == log(alone)[:-1]
     assert log(out)[-1] == pytest.approx(log(alone)[-1], rel=1e-4)
     scores, before = (
@@ -121,6 +156,17 @@ def test_two_processes_of_two_devices_go_on_with_what_one_began(alone, tmp_path)
         assert scores[name] == pytest.approx(before[name], rel=1e-4)
     assert sorted(path.name for path in (out / "pictures").iterdir())
     assert said(out, 1).read_text().count("true test bound") == 0
+
+
+def test_open_mpi_tells_how_many_processes_there_are(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **_: asked.append(args))
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
+    flags = ["--distributed", "--coordinator", "127.0.0.1:1234", "--dataset", "none"]
+    assert run.main(["--out", str(tmp_path / "run"), *flags]) == 2
+    assert "There is no data set 'none'" in sentence(capsys)
+    assert asked == [("127.0.0.1:1234", 1, 0)]
 
 
 @pytest.mark.parametrize(
