@@ -14,9 +14,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks import flags, machine
 from benchmarks.floor import Floor, record
@@ -90,16 +94,20 @@ def programs(case: Case, images: Path, device: str, chosen: Sequence[str]) -> di
     return found
 
 
-def measure(case: Case, programs: dict[str, Program], steps: int, repeats: int) -> dict[str, Any]:
+def measure(case: Case, images: np.ndarray, args: argparse.Namespace) -> dict[str, Any]:
     """Everything that is kept of a case.
 
     Raises `UserError` where our own program cannot run.
     """
+    steps = args.steps or len(images) // case.batch
     busy = machine.busy_cores()
-    with warmed_up(programs, case) as (children, left_out):
+    with ExitStack() as stack:
+        path = stack.enter_context(image_file(images[: steps * case.batch]))
+        run = programs(case, path, flags.DEVICES[args.device], args.programs)
+        children, left_out = stack.enter_context(warmed_up(run, case))
         if not {OURS, FLOOR} <= children.keys():
             raise UserError(f"{left_out[0]}.")
-        answers = take_turns(children, repeats, case)
+        answers = take_turns(children, args.repeats, case)
         memory = {name: children[name].peak_memory() for name in children if name != FLOOR}
     floors = answers.pop(FLOOR)
     series = [
@@ -196,13 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         measured = []
         for case in cases(args.model, args.K, args.batch):
-            found = results.find(asdict(case))
-            if found is None:
-                steps = args.steps or len(images) // case.batch
-                with image_file(images[: steps * case.batch]) as path:
-                    run = programs(case, path, flags.DEVICES[args.device], args.programs)
-                    found = results.add(asdict(case), **measure(case, run, steps, args.repeats))
-            measured.append(found)
+            measured.append(results.once(asdict(case), partial(measure, case, images, args)))
     except UserError as error:
         parser.error(str(error))
     print(table(measured))

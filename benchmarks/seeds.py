@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from benchmarks import flags, machine
@@ -21,20 +22,22 @@ from benchmarks.turns import Program, Ratio, ratio, take_turns, warmed_up
 from cpvae_jax.errors import UserError
 
 
-def measure(case: Case, images: Path, seeds: Sequence[int], repeats: int) -> dict[str, Any]:
+def measure(case: Case, seeds: Sequence[int], args: argparse.Namespace) -> dict[str, Any]:
     """Everything that is kept of a case.
 
     Raises `UserError` where our program cannot run.
     """
     busy = machine.busy_cores()
-    programs = {
-        f"{R} seeds": Program("benchmarks.ours:ours", {"case": case, "images": images, "seeds": R})
-        for R in seeds
-    }
-    with warmed_up(programs, case) as (children, left_out):
+    with ExitStack() as stack:
+        images = load_images("random", None, args.steps * case.batch)
+        given = {"case": case, "images": stack.enter_context(image_file(images))}
+        programs = {
+            f"{R} seeds": Program("benchmarks.ours:ours", {**given, "seeds": R}) for R in seeds
+        }
+        children, left_out = stack.enter_context(warmed_up(programs, case))
         if left_out:
             raise UserError(f"{left_out[0]}.")
-        answers = take_turns(children, repeats, case)
+        answers = take_turns(children, args.repeats, case)
     seconds = {R: [one for one, _ in answers[f"{R} seeds"]] for R in seeds}
     over_one = {R: ratio(times, seconds[1])._asdict() for R, times in seconds.items()}
     return {
@@ -78,13 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = Results(args.out, {**setting, "seeds": seeds})
         measured = []
         for case in cases(args.model, args.K, args.batch):
-            found = results.find(asdict(case))
-            if found is None:
-                images = load_images("random", None, args.steps * case.batch)
-                with image_file(images) as path:
-                    new = measure(case, path, seeds, args.repeats)
-                found = results.add(asdict(case), **new)
-            measured.append(found)
+            measured.append(results.once(asdict(case), partial(measure, case, seeds, args)))
     except UserError as error:
         parser.error(str(error))
     print(table(measured))
