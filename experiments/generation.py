@@ -25,9 +25,6 @@ from experiments.judge import Judge
 REAL = "real"
 """Name of the file of real images, after that of the data set."""
 
-SHOWN = 36
-"""Samples in the picture beside a run's scores."""
-
 COLUMNS = {
     "frechet": ("Fréchet distance", 2),
     "precision": ("precision", 3),
@@ -120,8 +117,8 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
             params = cpvae_jax.load(path)
             scores = judge.score(params, by, key, **limits)
             with folder.writing(chosen.out):
-                picture = (chosen.out / file).with_suffix(".png")
-                pictures.save_tiled(picture, np.asarray(cpvae_jax.sample(params, key, num=SHOWN)))
+                shown = np.asarray(cpvae_jax.sample(params, key, num=pictures.SIDE**2))
+                pictures.save_tiled((chosen.out / file).with_suffix(".png"), shown)
             out.write_json(file, {**scores, **common})
         print(f"{path} scored, in {chosen.out / file}", flush=True)
 

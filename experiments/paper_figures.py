@@ -19,9 +19,6 @@ from experiments.data import Dataset
 from experiments.pictures import plt
 from experiments.sweep import Cell, Sweep
 
-SIDE = 6
-"""Samples along each side of a panel."""
-
 NAMES = {
     "cp": "CP",
     "full": "CP, full covariance",
@@ -227,7 +224,12 @@ def _density(
 
 
 def _samples(
-    axes: plt.Axes, source: Source, cell: Cell, *, category: int | None = None, side: int = SIDE
+    axes: plt.Axes,
+    source: Source,
+    cell: Cell,
+    *,
+    category: int | None = None,
+    side: int = pictures.SIDE,
 ) -> None:
     """A square of samples, with the cell's caption."""
     params = source.params(cell)

@@ -22,6 +22,8 @@ ROWS = 25
 """Categories shown at most: those of the largest weight."""
 COLUMNS = 12
 """Samples of a category, or examples, shown side by side."""
+SIDE = 6
+"""Samples along each side of a square of them."""
 STYLE: Any = {
     "figure.dpi": 120,
     "font.size": 9,

@@ -38,10 +38,10 @@ def join(options: argparse.Namespace) -> None:
     by_hand = (options.coordinator, options.processes, options.process)
     if by_hand == (None, None, None) and not options.distributed:
         return
-    if options.distributed:
-        by_hand = (options.coordinator, *_of_open_mpi())
-    else:
+    if not options.distributed:
         _check(*by_hand)
+    elif by_hand[1:] == (None, None):
+        by_hand = (options.coordinator, *_of_open_mpi())
     try:
         jax.distributed.initialize(
             *by_hand,

@@ -166,7 +166,13 @@ def test_open_mpi_tells_how_many_processes_there_are(monkeypatch, tmp_path, caps
     flags = ["--distributed", "--coordinator", "127.0.0.1:1234", "--dataset", "none"]
     assert run.main(["--out", str(tmp_path / "run"), *flags]) == 2
     assert "There is no data set 'none'" in sentence(capsys)
-    assert asked == [("127.0.0.1:1234", 1, 0)]
+    assert asked.pop() == ("127.0.0.1:1234", 1, 0)
+    capsys.readouterr()
+    assert (
+        run.main(["--out", str(tmp_path / "run"), *flags, "--processes", "2", "--process", "0"])
+        == 2
+    )
+    assert asked == [("127.0.0.1:1234", 2, 0)]  # what is told by hand goes before
 
 
 @pytest.mark.parametrize(
