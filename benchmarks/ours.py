@@ -44,7 +44,8 @@ def ours(case: Case, images: Path, seeds: int = 1) -> Run:
     """Training epochs of `cpvae_jax`; the loss is that of the first seed.
 
     The PyTorch programs do not validate, so ours is given a single validation image. The
-    KL has its full weight from the start and the temperature stays where it is, as theirs.
+    KL has its full weight from the start and the temperature stays where it is, as theirs;
+    products on a GPU are of TF32, as theirs.
     """
     require_device()
     training = Training(
@@ -53,6 +54,7 @@ def ours(case: Case, images: Path, seeds: int = 1) -> Run:
         warmup=0,
         temperature=TAU,
         temperature_end=TAU,
+        precision="tensorfloat32",
     )
     grey = np.load(images)
     data = jax.device_put(grey.reshape(len(grey), -1))

@@ -20,6 +20,10 @@ TRAINABLE = ("relaxed", "straight-through", "exact")
 """Estimators that give every parameter a gradient."""
 
 
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+"""Ways to multiply float32, from the exact to the fast; a device takes the nearest that it has."""
+
+
 @dataclass(frozen=True)
 class Config:
     """The configuration of a model. The defaults are those of the paper's section 5.
@@ -129,6 +133,9 @@ class Training:
     """The temperature reached at the end of the schedule (Jang et al., 2017)."""
     temperature_epochs: int = 100
     """Epochs over which the temperature falls, exponentially."""
+    precision: str = "float32"
+    """One of `PRECISIONS`: of the networks' matrix products in training steps, where the device
+    has a choice, as GPUs and TPUs do. All else is of full float32, see `cpvae_jax.precision`."""
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "temperature", "temperature_end"):
@@ -144,4 +151,8 @@ class Training:
         if self.estimator not in TRAINABLE:
             raise UserError(
                 f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
+            )
+        if self.precision not in PRECISIONS:
+            raise UserError(
+                f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}."
             )

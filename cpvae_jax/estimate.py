@@ -19,6 +19,7 @@ from jax.sharding import Mesh
 from cpvae_jax import categorical, checks, devices, gaussian, likelihoods
 from cpvae_jax.interface import bound
 from cpvae_jax.models import cpvae
+from cpvae_jax.precision import exact
 from cpvae_jax.rows import Rows
 from cpvae_jax.types import Params, Tree
 
@@ -93,12 +94,14 @@ def aggregated_posterior(
 
 
 @jax.jit
+@exact
 def _heads_of_draw(params: Params, key: jax.Array, data: jax.Array) -> Any:
     x = likelihoods.of(params.config).observe(params.config, key, data)
     return cpvae.infer(params, x)
 
 
 @partial(jax.jit, static_argnames="mesh")
+@exact
 def _probs_of_draw(
     params: Params, key: jax.Array, data: jax.Array, *, mesh: Mesh | None
 ) -> jax.Array:
@@ -156,6 +159,7 @@ def log_likelihood(
 
 
 @partial(jax.jit, static_argnames=("samples", "chunk", "mesh"))
+@exact
 def _log_likelihood(
     params: Params,
     key: jax.Array,
@@ -203,6 +207,7 @@ def decomposition(
 
 
 @partial(jax.jit, static_argnames="draws")
+@exact
 def _decomposition(
     params: Params, key: jax.Array, data: jax.Array, *, draws: int
 ) -> dict[str, jax.Array]:

@@ -7,6 +7,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from cpvae_jax.precision import exact
+
 LOG_VAR_LIMIT = 10.0
 """Log-variances stay within ±10, standard deviations within a factor 150 of 1: wide enough for
 every fit seen, and a sum of three of them still has a finite exponential in float32."""
@@ -51,6 +53,7 @@ def log_prob_of_each(x: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.A
 
 
 @log_prob_of_each.defjvp
+@exact
 def _(
     primals: tuple[jax.Array, ...], tangents: tuple[jax.Array, ...]
 ) -> tuple[jax.Array, jax.Array]:
@@ -80,6 +83,7 @@ def kl(mean: jax.Array, log_var: jax.Array, mean_p: jax.Array, log_var_p: jax.Ar
     return 0.5 * jnp.sum(ratio + quadratic - 1.0 + log_var_p - log_var, axis=-1)
 
 
+@exact
 def kl_to_each(
     mean_x: jax.Array,
     log_var_x: jax.Array,

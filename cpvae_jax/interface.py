@@ -17,6 +17,7 @@ from cpvae_jax import checks, devices, likelihoods, priors
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.models import cpvae
+from cpvae_jax.precision import exact
 from cpvae_jax.types import Params, Posterior, Terms
 
 ESTIMATORS = ("exact", "hard", "relaxed", "straight-through")
@@ -57,6 +58,7 @@ def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
 
 
 @jax.jit
+@exact
 def _encode(params: Params, data: jax.Array) -> Posterior:
     heads = cpvae.infer(params, likelihoods.of(params.config).expect(params.config, data))
 
@@ -108,6 +110,7 @@ def decode(
 
 
 @jax.jit
+@exact
 def _decode(params: Params, z: jax.Array, category: jax.Array) -> jax.Array:
     output = cpvae.decode(params, None, z, category)
     mean = likelihoods.of(params.config).mean(params.likelihood, output)
@@ -157,6 +160,7 @@ def bound(
 
 
 @partial(jax.jit, static_argnames=("estimator", "mesh"))
+@exact
 def _bound(
     params: Params,
     key: jax.Array,
@@ -183,6 +187,7 @@ def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
 
 
 @jax.jit
+@exact
 def _reconstruct(params: Params, data: jax.Array) -> jax.Array:
     likelihood = likelihoods.of(params.config)
     output = cpvae.reconstruct(params, likelihood.expect(params.config, data))
@@ -231,6 +236,7 @@ def sample(
 
 
 @partial(jax.jit, static_argnames="draw")
+@exact
 def _sample(params: Params, key: jax.Array, category: jax.Array, *, draw: bool) -> jax.Array:
     likelihood = likelihoods.of(params.config)
     key_z, key_x = jax.random.split(key)

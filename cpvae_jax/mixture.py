@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from cpvae_jax import gaussian
+from cpvae_jax.precision import exact
 from cpvae_jax.types import Heads
 
 
@@ -69,12 +70,14 @@ class Cholesky:
         each = self.log_prob_of_each(z)
         return jnp.take_along_axis(each, category[..., None], axis=-1)[..., 0]
 
+    @exact
     def log_prob_of_each(self, z: jax.Array) -> jax.Array:
         """As `Diagonal.log_prob_of_each`: −½ (‖L⁻¹ (z − μ)‖² + log |L Lᵀ| + D log 2π)."""
         white = jnp.einsum("kij,...kj->...ki", self._inverse, z[..., None, :] - self.mean)
         constant = self._log_det + z.shape[-1] * math.log(2 * math.pi)
         return -0.5 * (jnp.sum(jnp.square(white), axis=-1) + constant)
 
+    @exact
     def kl_from(self, heads: Heads) -> jax.Array:
         """As `Diagonal.kl_from`: ½ (tr(Σ⁻¹ S) + ‖L⁻¹ (m − μ)‖² − D + log |Σ| − log |S|)."""
         inverse = self._inverse
@@ -87,6 +90,7 @@ class Cholesky:
         quadratic = jnp.sum(jnp.square(white), axis=-1)
         return 0.5 * (trace + quadratic + of_category[None, :] - of_x[:, None])
 
+    @exact
     def sample(self, key: jax.Array, category: jax.Array) -> jax.Array:
         """As `Diagonal.sample`: μ + L · noise."""
         mean = self.mean[category]

@@ -20,6 +20,7 @@ from jax.sharding import Mesh
 from cpvae_jax import checks, devices, epoch, estimate, stream
 from cpvae_jax.config import Config, Training
 from cpvae_jax.epoch import SKIPS, TrainState
+from cpvae_jax.precision import exact
 from cpvae_jax.rows import Rows, sample_of
 from cpvae_jax.types import Params, Tree
 
@@ -73,14 +74,16 @@ def program(
         return of_all
 
     @partial(jax.jit, compiler_options=devices.compile_with(0))
+    @exact
     def init(keys: jax.Array) -> TrainState:
         return _lay(jax.vmap(lambda key: epoch.init(key, config, data))(keys), mesh)
 
+    fast = jax.default_matmul_precision(training.precision)
     return Program(
         init=lambda keys: init(devices.everywhere(keys, mesh)),
-        run=of_seeds(epoch.run, None),
-        run_window=of_seeds(epoch.run_window, None, None, None),
-        close=of_seeds(epoch.close, 0, None),
+        run=of_seeds(fast(epoch.run), None),
+        run_window=of_seeds(fast(epoch.run_window), None, None, None),
+        close=of_seeds(exact(epoch.close), 0, None),
         training=training,
         mesh=mesh,
     )

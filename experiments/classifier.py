@@ -22,6 +22,7 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from cpvae_jax import UserError, checks, files
+from cpvae_jax.precision import exact
 from experiments import folder, options, provenance
 from experiments.data import Dataset, load
 from experiments.data.archive import read_npz
@@ -103,6 +104,7 @@ class Classifier:
 
 
 @partial(jax.jit, static_argnames="classes")
+@exact
 def _apply(weights: Any, images: jax.Array, *, classes: int) -> tuple[jax.Array, jax.Array]:
     features, logits = Net(classes).apply(weights, images)
     return jnp.asarray(features), jnp.asarray(logits)

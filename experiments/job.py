@@ -137,9 +137,10 @@ def default_path(options: argparse.Namespace) -> Path:
 def settings(options: argparse.Namespace, config: Config, training: Training) -> dict[str, Any]:
     """All that decides the numbers of a run; it goes on only with the same.
 
-    The most epochs are left out, so that a finished run can be given more of them.
+    The most epochs are left out, so that a finished run can be given more of them; so is a
+    precision that runs had before it could be chosen, so that those go on too.
     """
-    limits = {"epochs"}
+    left_out = {"epochs"} | ({"precision"} if training.precision == Training.precision else set())
     mixture = {name: getattr(options, name) for name in ("means", "stds", "weights", "num")}
     return {
         "dataset": str(options.dataset),
@@ -147,7 +148,7 @@ def settings(options: argparse.Namespace, config: Config, training: Training) ->
         "seed": options.seed,
         "seeds": options.seeds,
         "model": {**config.to_dict(), "shape": list(config.shape), "hidden": list(config.hidden)},
-        "training": {k: v for k, v in asdict(training).items() if k not in limits},
+        "training": {k: v for k, v in asdict(training).items() if k not in left_out},
     }
 
 

@@ -140,6 +140,11 @@ def _training(group: argparse._ArgumentGroup) -> None:
     add("temperature", "Gumbel-Softmax temperature at the start")
     add("temperature_end", "Gumbel-Softmax temperature at the end of its schedule")
     add("temperature_epochs", "epochs over which the temperature falls, exponentially")
+    add(
+        "precision",
+        "of the networks' products in training steps, on devices that have a choice: float32, "
+        "tensorfloat32 or bfloat16; all scores are in full float32",
+    )
 
 
 def _devices(group: argparse._ArgumentGroup) -> None:

@@ -15,7 +15,18 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 LEAVES = (
-    *("errors", "config", "types", "keys", "rows", "gaussian", "categorical", "mixture", "nets"),
+    *(
+        "errors",
+        "config",
+        "types",
+        "keys",
+        "rows",
+        "precision",
+        "gaussian",
+        "categorical",
+        "mixture",
+        "nets",
+    ),
     *("priors", "likelihoods"),
 )
 ASSEMBLERS = (

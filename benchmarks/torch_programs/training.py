@@ -27,15 +27,15 @@ def as_pixels(images: np.ndarray) -> Tensor:
 
 
 def ready(device: str) -> torch.device:
-    """The device; products on a GPU are made of the numbers that XLA makes them of, TF32."""
+    """The device, if there is such a one."""
     if device == "cuda" and not torch.cuda.is_available():
         raise UnavailableError("PyTorch finds no GPU")
-    torch.set_float32_matmul_precision("high")
     return torch.device(device)
 
 
 def build(case: Case, pixels: Tensor, device: torch.device, *, multiplied_out: bool) -> nn.Module:
-    """The model at its start; pseudo-inputs start at images."""
+    """The model at its start; pseudo-inputs start at images. On a GPU it multiplies as TF32."""
+    torch.set_float32_matmul_precision("high")
     model_type = MultipliedOut if multiplied_out else MODELS[case.model]
     model = model_type(pixels.shape[1], case.K, case.latent, case.hidden)
     if isinstance(model, VampPrior):
