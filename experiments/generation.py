@@ -7,6 +7,7 @@ that are there as a table; without runs it only prints.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -124,8 +125,11 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
 
 
 def tables(out: Path) -> str:
-    """Every score in a folder as Markdown, a table a data set: mean ± standard deviation of the
-    draws; real images last."""
+    """Every score in a folder as Markdown, a table a data set, real images last.
+
+    A row is a model, with the mean over its seeds ± their standard deviation; of a single seed,
+    and of real images, the standard deviation is that of the draws.
+    """
     by_data: dict[str, list[Path]] = {}
     for path in sorted(out.glob("*.json")):
         found = folder.result(path)["classifier"]["data"]
@@ -137,13 +141,25 @@ def _table(name: str, paths: Sequence[Path]) -> str:
     head = [name, *(title for title, _ in COLUMNS.values())]
     lines = [head, ["---"] * len(head)]
     reals: list[list[str]] = []
+    seeds: dict[str, list[dict[str, Any]]] = {}
     for path in paths:
         found = folder.result(path)
         if path.stem == f"{name}-{REAL}":
             reals = [_row(title, found[kind]) for kind, title in REALS.items()]
         else:
-            lines.append(_row(path.stem.removeprefix(f"{name}-"), found))
+            model = re.sub(r"-seed\d+$", "", path.stem.removeprefix(f"{name}-"))
+            seeds.setdefault(model, []).append(found)
+    for model, (first, *others) in seeds.items():
+        if others:
+            means = [_means(found) for found in (first, *others)]
+            lines.append(_row(f"{model}, {len(means)} seeds", judge.spread(means)))
+        else:
+            lines.append(_row(model, first))
     return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *reals])
+
+
+def _means(scores: Mapping[str, Any]) -> dict[str, float]:
+    return {column: scores[column]["mean"] for column in COLUMNS if column in scores}
 
 
 def _row(title: str, scores: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ and images whose pixels are shuffled, as the floor.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -62,7 +62,7 @@ def score(
             result["purity"] = judge.purity(np.asarray(x), categories)
         return result
 
-    return _spread([once(k) for k in jax.random.split(key, draws)])
+    return spread([once(k) for k in jax.random.split(key, draws)])
 
 
 def ceiling(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dict[str, Any]:
@@ -99,13 +99,18 @@ def _of_real(
     for _ in range(draws if count < len(images) else 1):
         chosen = images[rng.choice(len(images), count, replace=False)]
         found.append(judge.scores(change(rng, chosen)))
-    return {**_spread(found), "images": count}
+    return {**spread(found), "images": count}
 
 
-def _spread(draws: Sequence[dict[str, float]]) -> dict[str, Any]:
+def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """Mean and standard deviation of each score, over draws or over seeds; None of a single one.
+
+    >>> spread([{"purity": 0.5}, {"purity": 0.75}])
+    {'purity': {'mean': 0.625, 'std': 0.1767766952966369}}
+    """
     result = {}
-    for name in draws[0]:
-        values = [draw[name] for draw in draws]
-        spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
-        result[name] = {"mean": float(np.mean(values)), "std": spread}
+    for name in scores[0]:
+        values = [one[name] for one in scores]
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
+        result[name] = {"mean": float(np.mean(values)), "std": deviation}
     return result

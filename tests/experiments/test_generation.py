@@ -110,6 +110,21 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
     assert capsys.readouterr().out in table
 
 
+def test_seeds_of_a_model_share_a_row(tmp_path):
+    def write(name, frechet):
+        purity = {} if "vae" in name else {"purity": {"mean": 0.5, "std": 0.01}}
+        scores = {"frechet": {"mean": frechet, "std": 0.25}, **purity}
+        about = {"classifier": {"data": "digits"}}
+        (tmp_path / f"digits-{name}.json").write_text(json.dumps({**scores, **about}))
+
+    for name, frechet in (("cp-K5-seed0", 3.0), ("cp-K5-seed1", 5.0), ("vae-K1-seed4", 7.0)):
+        write(name, frechet)
+    _, _, two, one = generation.tables(tmp_path).splitlines()
+    assert two.split(" | ")[:2] == ["| cp-K5, 2 seeds", "4.00 ± 1.41"]
+    assert two.endswith("0.500 ± 0.000 |")
+    assert one.split(" | ")[:2] == ["| vae-K1", "7.00 ± 0.25"]
+
+
 def test_a_run_of_other_data_and_a_folder_without_a_run_are_told(
     judge_folder, finished, tmp_path, capsys
 ):
