@@ -19,6 +19,7 @@ import numpy as np
 import cpvae_jax
 from cpvae_jax import UserError, checks
 from cpvae_jax.generation import class_entropy
+from cpvae_jax.interface import WEIGHTS
 from experiments import classifier, extend, folder, judge, options, pictures, provenance
 from experiments.data import load
 from experiments.judge import Judge
@@ -63,6 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--num", type=int, default=judge.NUM, help="images a draw")
     parser.add_argument("--draws", type=int, default=judge.DRAWS, help="independent draws")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        help="how often each category is drawn: as the aggregated posterior q(c) has it, or all "
+        "alike; if not given, by q(c) where the model infers c, and else uniformly",
+    )
     options.add_data(parser, dataset=False)
     extend.add_flag(parser)
     chosen = parser.parse_args(arguments)
@@ -98,6 +105,7 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
     settings = {"num": chosen.num, "draws": chosen.draws, "seed": chosen.seed}
     settings |= {"classifier": trained.about, "reference": f"{len(by.real)} test images"}
     common: dict[str, Any] = {**settings, "session": session}
+    by_weights = {} if chosen.weights is None else {"weights": chosen.weights}
     out = folder.RunFolder(chosen.out)
     with folder.writing(chosen.out):
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -116,11 +124,16 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
         if not (chosen.out / file).exists():
             key = jax.random.key(chosen.seed)
             params = cpvae_jax.load(path)
-            scores = judge.score(params, by, key, **limits)
+            scores = judge.score(params, by, key, **limits, **by_weights)
             with folder.writing(chosen.out):
-                shown = np.asarray(cpvae_jax.sample(params, key, num=pictures.SIDE**2))
-                pictures.save_tiled((chosen.out / file).with_suffix(".png"), shown)
-            out.write_json(file, {**scores, **common})
+                shown = cpvae_jax.sample(params, key, num=pictures.SIDE**2, weights=chosen.weights)
+                pictures.save_tiled((chosen.out / file).with_suffix(".png"), np.asarray(shown))
+            out.write_json(file, {**scores, **by_weights, **common})
+        elif folder.result(chosen.out / file).get("weights") != chosen.weights:
+            raise UserError(
+                f"{chosen.out / file} holds scores of the same run by other weights of its "
+                "categories; choose another folder with --out."
+            )
         print(f"{path} scored, in {chosen.out / file}", flush=True)
 
 
@@ -148,6 +161,7 @@ def _table(name: str, paths: Sequence[Path]) -> str:
             reals = [_row(title, found[kind]) for kind, title in REALS.items()]
         else:
             model = re.sub(r"-seed\d+$", "", path.stem.removeprefix(f"{name}-"))
+            model += f", {found['weights']}" if "weights" in found else ""
             seeds.setdefault(model, []).append(found)
     for model, (first, *others) in seeds.items():
         if others:

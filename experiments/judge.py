@@ -46,16 +46,23 @@ class Judge:
 
 
 def score(
-    params: Params, judge: Judge, key: jax.Array, *, num: int = NUM, draws: int = DRAWS
+    params: Params,
+    judge: Judge,
+    key: jax.Array,
+    *,
+    num: int = NUM,
+    draws: int = DRAWS,
+    weights: str | None = None,
 ) -> dict[str, Any]:
     """The scores of a model's samples: mean and standard deviation over `draws` of `num` each.
 
-    For `purity` the categories are drawn equally often; it is left out where there are none.
+    `weights` of the categories are as `cpvae_jax.sample` takes them. For `purity` the categories are drawn equally often; it is left out where there are none.
     """
 
     def once(key: jax.Array) -> dict[str, float]:
         key_all, key_each = jax.random.split(key)
-        result = judge.scores(np.asarray(cpvae_jax.sample(params, key_all, num=num)))
+        x = cpvae_jax.sample(params, key_all, num=num, weights=weights)
+        result = judge.scores(np.asarray(x))
         if not priors.of(params.config).single:
             categories = np.arange(num) % params.config.K
             x = cpvae_jax.sample(params, key_each, category=categories, num=num)

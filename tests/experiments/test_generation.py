@@ -110,6 +110,24 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
     assert capsys.readouterr().out in table
 
 
+def test_weights_of_the_categories_are_told_and_kept_apart(
+    judge_folder, finished, tmp_path, capsys
+):
+    flags = [str(finished), "--classifier", str(judge_folder), "--num", "200", "--draws", "2"]
+    found = {}
+    for weights in ("uniform", "aggregate"):
+        out = tmp_path / weights
+        assert generation.main([*flags, "--out", str(out), "--weights", weights]) == 0
+        assert f"| short, {weights} |" in capsys.readouterr().out
+        found[weights] = json.loads((out / "digits-short.json").read_text())
+    assert found["uniform"]["frechet"] != found["aggregate"]["frechet"]
+    assert generation.main([*flags, "--out", str(tmp_path / "by-itself")]) == 0
+    by_itself = json.loads((tmp_path / "by-itself" / "digits-short.json").read_text())
+    assert by_itself["frechet"] == found["aggregate"]["frechet"]  # CP's own way
+    assert generation.main([*flags, "--out", str(tmp_path / "uniform")]) == 2
+    assert "by other weights of its categories" in capsys.readouterr().err
+
+
 def test_seeds_of_a_model_share_a_row(tmp_path):
     def write(name, frechet):
         purity = {} if "vae" in name else {"purity": {"mean": 0.5, "std": 0.01}}
