@@ -255,16 +255,17 @@ def _kept_samples(axes: plt.Axes, source: Source, cell: Cell) -> None:
 
 
 def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> None:
-    """A row a method, a column a number of components; methods that have none stand at the top."""
-    trained = [
-        [table1.cell(model, (dataset, K)) for K in Ks] for model in NAMES if model in table1.PAPER
+    """A row a method, a column a number of components, the first for methods that have none."""
+    rows = [
+        [
+            cell if cell is not None and source.sampled(cell) else None
+            for cell in (table1.cell(model, (dataset, K)) for K in Ks)
+        ]
+        for model in NAMES
+        if model in table1.PAPER
     ]
-    shown = [row for row in trained if any(c is not None and source.sampled(c) for c in row)]
-    columns = [
-        at
-        for at in range(len(Ks))
-        if any((c := row[at]) is not None and source.sampled(c) for row in shown)
-    ]
+    shown = [row for row in rows if any(row)]
+    columns = [at for at in range(len(Ks)) if any(row[at] for row in shown)]
     with plt.rc_context(pictures.STYLE):
         # Few columns: the methods run along the page, else down it.
         across = len(columns) == 1
