@@ -255,30 +255,24 @@ def _kept_samples(axes: plt.Axes, source: Source, cell: Cell) -> None:
 
 
 def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> None:
-    """A row a method, a column a number of components, the first for methods that have none."""
-    rows = [
-        [
-            cell if cell is not None and source.sampled(cell) else None
-            for cell in (table1.cell(model, (dataset, K)) for K in Ks)
-        ]
+    """A panel a cell that has samples: method by method, the number of components rising."""
+    cells = [
+        cell
         for model in NAMES
         if model in table1.PAPER
+        for cell in (table1.cell(model, (dataset, K)) for K in Ks)
+        if cell is not None and source.sampled(cell)
     ]
-    shown = [row for row in rows if any(row)]
-    columns = [at for at in range(len(Ks)) if any(row[at] for row in shown)]
+    width = min(4, len(cells))
+    height = -(-len(cells) // width)
     with plt.rc_context(pictures.STYLE):
-        # Few columns: the methods run along the page, else down it.
-        across = len(columns) == 1
-        width = -(-len(shown) // 2) if across else len(columns)
-        height = 2 if across else len(shown)
-        figure, grid = plt.subplots(height, width, figsize=(2.4 * width, 2.7 * height))
-        panels = [row[at] for row in shown for at in columns]
-        for axes in np.ravel(grid):
+        figure, grid = plt.subplots(
+            height, width, figsize=(2.4 * width, 2.7 * height), squeeze=False
+        )
+        for axes in grid.flat[len(cells) :]:
             axes.set_axis_off()
-        for axes, cell in zip(np.ravel(grid), panels, strict=False):
-            if cell is not None:
-                axes.set_axis_on()
-                _kept_samples(axes, source, cell)
+        for axes, cell in zip(grid.flat, cells, strict=False):
+            _kept_samples(axes, source, cell)
         _finish(figure, path)
 
 
