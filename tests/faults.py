@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -94,10 +95,14 @@ def _wait(process: subprocess.Popen[bytes], path: Path, kind: str, rng: random.R
             raise RuntimeError(f"the training made no epoch, exit code {process.returncode}")
         time.sleep(0.02)
     time.sleep(rng.uniform(0, 1))
-    while kind == "in a checkpoint" and not unfinished(path):
-        time.sleep(0.0005)
-    if kind == "in a checkpoint":
+    while kind == "in a checkpoint" and time.monotonic() < deadline:
+        while not unfinished(path) and time.monotonic() < deadline:
+            time.sleep(0.0005)
         time.sleep(rng.uniform(0, 0.05))
+        process.send_signal(signal.SIGSTOP)  # stands still, to see whether it is still writing
+        if unfinished(path):
+            return
+        process.send_signal(signal.SIGCONT)
 
 
 def _epochs(path: Path) -> int:
