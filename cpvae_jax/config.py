@@ -19,7 +19,6 @@ LAYERS = 100
 TRAINABLE = ("relaxed", "straight-through", "exact")
 """Estimators that give every parameter a gradient."""
 
-
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 """Ways to multiply float32, from the exact to the fast; a device takes the nearest that it has."""
 

@@ -165,12 +165,12 @@ def figure7(source: Source, path: Path) -> None:
 
 def figure8(source: Source, path: Path) -> None:
     """MNIST generations of every method by number of components."""
-    _methods(source, path, "mnist", (10, 150, 500))
+    _methods(source, path, "mnist")
 
 
 def figure9(source: Source, path: Path) -> None:
     """Omniglot generations of every method by number of components."""
-    _methods(source, path, "omniglot", (50, 500))
+    _methods(source, path, "omniglot")
 
 
 class Figure(NamedTuple):
@@ -254,15 +254,10 @@ def _kept_samples(axes: plt.Axes, source: Source, cell: Cell) -> None:
     return None
 
 
-def _methods(source: Source, path: Path, dataset: str, Ks: Sequence[int]) -> None:
+def _methods(source: Source, path: Path, dataset: str) -> None:
     """A panel a cell that has samples: method by method, the number of components rising."""
-    cells = [
-        cell
-        for model in NAMES
-        if model in table1.PAPER
-        for cell in (table1.cell(model, (dataset, K)) for K in Ks)
-        if cell is not None and source.sampled(cell)
-    ]
+    found = [cell for cell in table1.cells() if cell.dataset == dataset and source.sampled(cell)]
+    cells = [cell for model in NAMES for cell in found if cell.model == model]
     width = min(4, len(cells))
     height = -(-len(cells) // width)
     with plt.rc_context(pictures.STYLE):

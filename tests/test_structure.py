@@ -15,19 +15,8 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 LEAVES = (
-    *(
-        "errors",
-        "config",
-        "types",
-        "keys",
-        "rows",
-        "precision",
-        "gaussian",
-        "categorical",
-        "mixture",
-        "nets",
-    ),
-    *("priors", "likelihoods"),
+    *("errors", "config", "types", "keys", "rows", "precision", "gaussian", "categorical"),
+    *("mixture", "nets", "priors", "likelihoods"),
 )
 ASSEMBLERS = (
     *("models", "devices", "stream", "interface", "epoch", "train", "estimate", "checkpoint"),
