@@ -13,6 +13,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from cpvae_jax import noise
+
 
 def entropy(logits: jax.Array) -> jax.Array:
     """H of Cat(softmax(logits)), shapes [..., K] to [...].
@@ -43,7 +45,7 @@ def rows(table: jax.Array, category: jax.Array) -> jax.Array:
 def hard(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -> jax.Array:
     """A draw c ~ q(c|x), [B] whole numbers: no gradient reaches the logits through it."""
     del temperature
-    return jax.random.categorical(key, logits)
+    return jnp.argmax(logits + noise.gumbel(key, logits.shape), axis=-1)
 
 
 def relaxed(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -> jax.Array:
@@ -52,8 +54,7 @@ def relaxed(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -
     It carries more information than a category can (log K nats), so that a bound computed
     through it is none. Source: Jang, Gu, Poole, ICLR 2017.
     """
-    noise = jax.random.gumbel(key, logits.shape, logits.dtype)
-    return jax.nn.softmax((logits + noise) / temperature)
+    return jax.nn.softmax((logits + noise.gumbel(key, logits.shape)) / temperature)
 
 
 def straight_through(
@@ -69,9 +70,9 @@ def sample_many(key: jax.Array, logits: jax.Array, num: int) -> tuple[jax.Array,
     """`num` draws from each of B categoricals by the inverse of the distribution function.
 
     logits [B, K] to categories [num, B] and their log-probabilities [num, B]. Gumbel noise
-    would cost K numbers a draw. The distribution function is rounded to the grid of
-    `jax.random.uniform`, 2⁻²³, and the probabilities told are the rounded ones, so that they
-    are those of the draws exactly, as importance sampling needs.
+    would cost K numbers a draw. The distribution function is rounded to multiples of 2⁻²³, each
+    span of which holds one number of `noise.uniform`, and the probabilities told are the rounded
+    ones, so that they are those of the draws exactly, as importance sampling needs.
 
     >>> c, log_q = sample_many(jax.random.key(0), jnp.zeros((3, 4)), 2)
     >>> c.shape, round(float(log_q[0, 0]), 4)
@@ -83,7 +84,7 @@ def sample_many(key: jax.Array, logits: jax.Array, num: int) -> tuple[jax.Array,
     cdf = jnp.floor(jax.lax.cummax(cumulative, axis=logits.ndim - 1) * grid) / grid
     cdf = jnp.minimum(cdf, 1.0).at[:, -1].set(1.0)
     probs = jnp.diff(cdf, axis=-1, prepend=0.0)
-    uniform = jax.random.uniform(key, (logits.shape[0], num))
+    uniform = noise.uniform(key, (logits.shape[0], num))
     category = jax.vmap(partial(jnp.searchsorted, side="right"))(cdf, uniform)
     return category.T, jnp.log(jnp.take_along_axis(probs, category, axis=-1)).T
 

@@ -7,6 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from cpvae_jax import noise
 from cpvae_jax.precision import exact
 
 LOG_VAR_LIMIT = 10.0
@@ -69,7 +70,7 @@ def _(
 
 def sample(key: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """A reparametrised draw mean + exp(log_var / 2) · noise, of the shape of `mean`."""
-    return mean + jnp.exp(0.5 * log_var) * jax.random.normal(key, mean.shape, mean.dtype)
+    return mean + jnp.exp(0.5 * log_var) * noise.normal(key, mean.shape)
 
 
 def kl(mean: jax.Array, log_var: jax.Array, mean_p: jax.Array, log_var_p: jax.Array) -> jax.Array:

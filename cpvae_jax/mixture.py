@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from cpvae_jax import gaussian
+from cpvae_jax import gaussian, noise
 from cpvae_jax.precision import exact
 from cpvae_jax.types import Heads
 
@@ -94,8 +94,8 @@ class Cholesky:
     def sample(self, key: jax.Array, category: jax.Array) -> jax.Array:
         """As `Diagonal.sample`: μ + L · noise."""
         mean = self.mean[category]
-        noise = jax.random.normal(key, mean.shape, mean.dtype)
-        return mean + jnp.einsum("...ij,...j->...i", self.factor[category], noise)
+        white = noise.normal(key, mean.shape)
+        return mean + jnp.einsum("...ij,...j->...i", self.factor[category], white)
 
 
 Components = Diagonal | Cholesky

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import softmax
 
-from cpvae_jax import categorical
+from cpvae_jax import categorical, noise
 
 DRAWS = {name: jax.jit(draw) for name, draw in categorical.DRAWS.items()}
 sample_many = jax.jit(categorical.sample_many, static_argnames="num")
@@ -95,8 +95,8 @@ def test_many_draws_have_the_frequencies_of_their_logits_and_tell_their_probabil
 
 
 def test_uniform_numbers_lie_on_the_grid_that_many_draws_count_on():
-    u = np.asarray(jax.random.uniform(jax.random.key(0), (100_000,)), np.float64)
-    np.testing.assert_array_equal(u * GRID, np.floor(u * GRID))
+    u = np.asarray(noise.uniform(jax.random.key(0), (100_000,)), np.float64)
+    np.testing.assert_array_equal(u * GRID, np.floor(u * GRID) + 0.5)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_uniform_numbers_lie_on_the_grid_that_many_draws_count_on():
 )
 def test_the_probabilities_told_are_those_of_the_draws_exactly(monkeypatch, logits):
     """Every value that the uniform number can take, once each: shares are then exact."""
-    grid = jnp.arange(GRID, dtype=jnp.float32)[None] / GRID
-    monkeypatch.setattr(jax.random, "uniform", lambda key, shape: grid)
+    grid = (jnp.arange(GRID, dtype=jnp.float32)[None] + 0.5) / GRID
+    monkeypatch.setattr(noise, "uniform", lambda key, shape: grid)
     c, log_q = categorical.sample_many(jax.random.key(0), jnp.float32(logits)[None], GRID)
     c, log_q = np.asarray(c[:, 0]), np.asarray(log_q[:, 0], np.float64)
     counts = np.bincount(c, minlength=len(logits))

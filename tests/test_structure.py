@@ -15,7 +15,7 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 LEAVES = (
-    *("errors", "config", "types", "keys", "rows", "precision", "gaussian", "categorical"),
+    *("errors", "config", "types", "keys", "rows", "precision", "noise", "gaussian", "categorical"),
     *("mixture", "nets", "priors", "likelihoods"),
 )
 ASSEMBLERS = (

