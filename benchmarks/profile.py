@@ -26,7 +26,7 @@ from benchmarks.results import Results, notes
 
 KINDS = {
     "products": r"dot_general",
-    "random numbers": r"threefry|random|_normal|_gumbel|_uniform|erf_inv|bernoulli|permutation",
+    "random numbers": r"threefry|noise|_shuffle",
     "optimiser": r"/cond/",
 }
 """What an operation belongs to, by the name of what it stems from: the first that fits."""
@@ -69,14 +69,20 @@ def measure(case: Case, steps: int) -> dict[str, Any]:
 
 
 def _origins(program: str) -> dict[str, str]:
-    """What each instruction of a compiled program stems from, by the instruction's name."""
-    found = {}
+    """What each instruction of a compiled program stems from, by the instruction's name.
+
+    What the compiler added, copies of a loop's numbers say, stems from what the loop does.
+    """
+    loops = re.findall(r' while\(.* body=%?([\w.-]+), .*op_name="([^"]*)"', program)
+    of_body, found, body = dict(loops), {}, ""
     for line in program.splitlines():
+        if begun := re.match(r"(?:ENTRY )?%?([\w.-]+) \(.*\{$", line):
+            body = of_body.get(begun[1], "")
         name = re.match(r"\s*(?:ROOT )?%?([\w.-]+) = ", line)
         origin = re.search(r'op_name="([^"]*)"', line)
         if name:
             products = "dot_general" if " dot(" in line or "ynn_fusion" in name[1] else ""
-            found[name[1]] = products or (origin[1] if origin else "")
+            found[name[1]] = products or (origin[1] if origin else body)
     return found
 
 

@@ -61,5 +61,6 @@ def _words(key: jax.Array, shape: Sequence[int]) -> jax.Array:
         row = row * size + jax.lax.broadcasted_iota(jnp.uint32, blocks, axis)
     column = jax.lax.broadcasted_iota(jnp.uint32, blocks, len(blocks) - 1)
     first, second = jax.random.key_data(key)
-    halves = threefry2x32_p.bind(first, second, row, column)
+    with jax.named_scope("noise"):  # for profiles
+        halves = threefry2x32_p.bind(first, second, row, column)
     return jnp.concatenate(halves, axis=-1)[..., : shape[-1]]
