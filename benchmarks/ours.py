@@ -19,6 +19,7 @@ import cpvae_jax
 from benchmarks.problem import LEARNING_RATE, SHAPE, TAU, Case, UnavailableError
 from benchmarks.torch_programs import weights
 from cpvae_jax import Config, Params, Training, train
+from cpvae_jax.devices import Plan
 from cpvae_jax.epoch import loss
 
 Run = Callable[[], tuple[float, float]]
@@ -40,13 +41,25 @@ def config_of(case: Case) -> Config:
     return Config(shape=SHAPE, K=case.K, latent=case.latent, hidden=hidden, model=case.model)
 
 
-def ours(case: Case, images: Path, seeds: int = 1) -> Run:
+def ours(
+    case: Case,
+    images: Path,
+    *,
+    seeds: int = 1,
+    plan: Plan | None = None,
+    precision: str = "tensorfloat32",
+    random: str = "threefry2x32",
+    xla: str = "",
+) -> Run:
     """Training epochs of `cpvae_jax`; the loss is that of the first seed.
 
     The PyTorch programs do not validate, so ours is given a single validation image. The
     KL has its full weight from the start and the temperature stays where it is, as theirs;
-    products on a GPU are of TF32, as theirs.
+    products on a GPU are of TF32, as theirs. The rest are `benchmarks.choices`; `xla`, flags of
+    the compiler, must come before the first use of JAX in a process.
     """
+    if xla:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {xla}"
     require_device()
     training = Training(
         learning_rate=LEARNING_RATE,
@@ -54,12 +67,12 @@ def ours(case: Case, images: Path, seeds: int = 1) -> Run:
         warmup=0,
         temperature=TAU,
         temperature_end=TAU,
-        precision="tensorfloat32",
+        precision=precision,
     )
     grey = np.load(images)
     data = jax.device_put(grey.reshape(len(grey), -1))
-    program = train.program(config_of(case), training, data)
-    state = program.init(jax.random.split(jax.random.key(0), seeds))
+    program = train.program(config_of(case), training, data, plan=plan)
+    state = program.init(jax.random.split(jax.random.key(0, impl=random), seeds))
 
     def run_epoch() -> tuple[float, float]:
         nonlocal state

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +68,25 @@ def compile_with(care: int) -> dict[str, int] | None:
     if jax.default_backend() != "cpu" or jax.config.read("jax_disable_most_optimizations"):
         return None
     return {"xla_backend_optimization_level": care}
+
+
+class Plan(NamedTuple):
+    """How the steps of an epoch are compiled: a matter of time alone. See `benchmarks.choices`."""
+
+    unroll: int = 1
+    """Steps that the compiler sees at once"""
+    branch: bool = True
+    """Whether a step without finite numbers is a branch of the program, or computed like the others
+    and thrown away number by number"""
+
+
+def plan() -> Plan:
+    """The plan of the default backend.
+
+    On a CPU a branch spares reading all parameters once more. A GPU would make the host wait for
+    which branch to start, and reads them anyway: not measured.
+    """
+    return Plan(branch=jax.default_backend() == "cpu")
 
 
 def cut(tree: T, mesh: Mesh | None, *axes: str | tuple[str, ...] | None) -> T:

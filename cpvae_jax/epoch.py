@@ -149,6 +149,7 @@ def _steps(
     steps: jax.Array | int,
     training: Training,
     mesh: Mesh | None,
+    plan: devices.Plan,
 ) -> tuple[TrainState, Tree]:
     """Steps of an epoch that has `steps`, by their numbers [W]; `read` makes data of a batch.
 
@@ -188,12 +189,18 @@ def _steps(
             updates, opt_state = adam.update(gradient, opt_state, params)
             return jax.tree.map(lambda p, u: p - rate * u, params, updates), opt_state
 
-        # A branch, not a choice number by number: that would read everything once more.
-        params, opt_state = jax.lax.cond(good, move, lambda *same: same, params, opt_state)
+        before = params, opt_state
+        if plan.branch:
+            params, opt_state = jax.lax.cond(good, move, lambda *same: same, *before)
+        else:
+            params, opt_state = jax.tree.map(partial(jnp.where, good), move(*before), before)
         return (params, opt_state, skips), (means, faults, good)
 
     (params, opt_state, skips), (history, faults, good) = jax.lax.scan(
-        step, (state.params, state.opt_state, state.skips), (numbers, batches)
+        step,
+        (state.params, state.opt_state, state.skips),
+        (numbers, batches),
+        unroll=plan.unroll,
     )
     tally = {
         "sum": {name: jnp.sum(values, where=good) for name, values in history.items()},
@@ -205,16 +212,15 @@ def _steps(
 
 
 def run(
-    state: TrainState, data: jax.Array, training: Training, mesh: Mesh | None
+    state: TrainState, data: jax.Array, training: Training, mesh: Mesh | None, plan: devices.Plan
 ) -> tuple[TrainState, Tree]:
     """One pass over the data in a fresh order; a last short batch is left out of it."""
     batch = min(training.batch_size, len(data))
     steps = len(data) // batch
     key_order, key_steps = epoch_keys(state)
     order = jax.random.permutation(key_order, len(data))[: steps * batch].reshape(steps, batch)
-    return _steps(
-        state, key_steps, jnp.arange(steps), order, lambda i: data[i], steps, training, mesh
-    )
+    numbers = jnp.arange(steps)
+    return _steps(state, key_steps, numbers, order, lambda i: data[i], steps, training, mesh, plan)
 
 
 def run_window(
@@ -224,11 +230,12 @@ def run_window(
     steps: jax.Array,
     training: Training,
     mesh: Mesh | None,
+    plan: devices.Plan,
 ) -> tuple[TrainState, Tree]:
     """Some steps of an epoch, on batches [W, B, X] that were drawn elsewhere."""
     _, key_steps = epoch_keys(state)
     numbers = first + jnp.arange(len(window))
-    return _steps(state, key_steps, numbers, window, lambda x: x, steps, training, mesh)
+    return _steps(state, key_steps, numbers, window, lambda x: x, steps, training, mesh, plan)
 
 
 def epoch_keys(state: TrainState) -> jax.Array:

@@ -47,11 +47,13 @@ def program(
     training: Training,
     data: np.ndarray | jax.Array | None = None,
     mesh: Mesh | None = None,
+    plan: devices.Plan | None = None,
 ) -> Program:
     """The training program of a configuration; `data` only sets the scale of real-valued data.
 
     Several seeds run side by side by vmap; one runs without, and gets the same numbers. On a
-    mesh (`devices.mesh`) the numbers are those of one device, but for rounding.
+    mesh (`devices.mesh`) the numbers are those of one device, but for rounding. The plan is by
+    default that of the device.
     """
 
     def of_seeds(fn: Callable[..., tuple[TrainState, Tree]], *axes: int | None) -> Callable:
@@ -79,10 +81,11 @@ def program(
         return _lay(jax.vmap(lambda key: epoch.init(key, config, data))(keys), mesh)
 
     fast = jax.default_matmul_precision(training.precision)
+    plan = devices.plan() if plan is None else plan
     return Program(
         init=lambda keys: init(devices.everywhere(keys, mesh)),
-        run=of_seeds(fast(epoch.run), None),
-        run_window=of_seeds(fast(epoch.run_window), None, None, None),
+        run=of_seeds(fast(partial(epoch.run, plan=plan)), None),
+        run_window=of_seeds(fast(partial(epoch.run_window, plan=plan)), None, None, None),
         close=of_seeds(exact(epoch.close), 0, None),
         training=training,
         mesh=mesh,

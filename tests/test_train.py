@@ -8,7 +8,8 @@ import optax
 import pytest
 
 import cpvae_jax
-from cpvae_jax import Config, Training, UserError, epoch, fit, train
+from cpvae_jax import Config, Training, UserError, devices, epoch, fit, train
+from cpvae_jax.keys import to_numbers
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +250,18 @@ def test_a_good_step_forgets_the_skipped_ones_before_it(one, data):
     assert not bool(state.stopped[0])
 
 
+@pytest.mark.parametrize("plan", [devices.Plan(unroll=3), devices.Plan(branch=False)], ids=str)
+def test_how_steps_are_compiled_changes_no_number(one, data, plan):
+    """Of good steps, and of bad ones, which leave everything as it was."""
+    program = train.program(one.config, one.training, plan=plan)
+    state = one.states[1]
+    found, expected = (each.run(copy(state), data) for each in (program, one.program))
+    chex.assert_trees_all_close(to_numbers(found), to_numbers(expected), rtol=1e-5, atol=1e-6)
+    bad, tally = program.run(copy(state), jnp.full_like(data, jnp.nan))
+    assert tally["skipped"][0] == 2
+    chex.assert_trees_all_equal((bad.params, bad.opt_state), (state.params, state.opt_state))
+
+
 def test_a_learning_rate_without_measure_spares_the_best(one):
     """Whatever the parameters become, the best are finite, and the best they ever were."""
     program = train.program(one.config, Training(learning_rate=1e6, batch_size=8, warmup=0))
@@ -409,7 +422,8 @@ def test_every_epoch_takes_every_example_once_in_a_fresh_order(monkeypatch):
     monkeypatch.setattr(epoch, "loss", loss)
     program = train.program(config, Training(batch_size=4))
     state = program.init(jax.random.split(jax.random.key(0), 1))
-    run = jax.jit(partial(epoch.run, training=Training(batch_size=4), mesh=None))
+    plan = devices.Plan()
+    run = jax.jit(partial(epoch.run, training=Training(batch_size=4), mesh=None, plan=plan))
     orders = []
     for number in range(2):
         seen.clear()
