@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import flags, machine
-from benchmarks.floor import Floor, record
+from benchmarks.floor import Floor, record, roofline
 from benchmarks.problem import Case, cases, image_file
 from benchmarks.results import Results, notes
 from benchmarks.turns import Program, ratio, take_turns, warmed_up
@@ -156,6 +156,7 @@ def table(measured: list[dict[str, Any]]) -> str:
                 f"{name}  {row['program']:39} {row['ratio']:9.2f} {spread:>11} "
                 f"{row['over_floor_large']:16.2f} {row['over_floor_own']:12.2f} {row['loss']:7.1f}"
             )
+        lines.append(f"{name}  {roofline(one['floor'])}")
     lines += notes((str(Case(**one["case"])), one) for one in measured)
     return "\n".join(lines)
 

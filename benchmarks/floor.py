@@ -7,6 +7,7 @@ be faster than its part of the floor.
 """
 
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 ADAM = 7
@@ -55,6 +56,19 @@ class Floor:
         """Of a step, at the rate of a large product or of the step's own products."""
         rate = self.rates.own if own else self.rates.large
         return self.work.flops / rate + self.work.bytes / self.rates.memory
+
+
+def roofline(kept: dict[str, Any]) -> str:
+    """What bounds a step, of what `record` kept: each part's milliseconds at its rate."""
+    rates = {
+        name: median(one[name] for one in kept["rates"]) for name in ("own", "large", "memory")
+    }
+    own, large = (kept["flops_a_step"] / rates[which] * 1e3 for which in ("own", "large"))
+    moved = kept["optimiser_bytes_a_step"] / rates["memory"] * 1e3
+    return (
+        f"floor of a step: products {own:.3g} ms at their own rate, {large:.3g} at a large product's; "
+        f"optimiser {moved:.3g} ms at the memory's"
+    )
 
 
 def record(floors: list[Floor]) -> dict[str, Any]:

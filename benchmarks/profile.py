@@ -2,9 +2,9 @@
 
     python -m benchmarks.profile --K 10 500 --out results/profile-cpu.json
 
-Milliseconds of all threads together, a step, by what the time went into; an operation counts for
-what the program says it stems from. Beside them the milliseconds by the clock: with T threads the
-first are at most T times the second, and what is missing was spent waiting.
+Milliseconds of operations, a step, by what the time went into; an operation counts for
+what the program says it stems from, and once where several threads share it. Beside them the
+milliseconds by the clock.
 """
 
 from __future__ import annotations

@@ -1,12 +1,24 @@
 """The commands: mistakes told in a sentence, files completed, tables and pictures of files."""
 
+import inspect
 import json
 from dataclasses import asdict
 
 import numpy as np
 import pytest
 
-from benchmarks import epoch, flags, growth, machine, plots, results, seeds, throughput
+from benchmarks import (
+    choices,
+    epoch,
+    flags,
+    growth,
+    machine,
+    ours,
+    plots,
+    results,
+    seeds,
+    throughput,
+)
 from benchmarks.children import Child
 from benchmarks.floor import Floor, Rates, Work, record
 from benchmarks.problem import Case, UnavailableError, cases, image_file, load_images
@@ -126,6 +138,10 @@ def test_a_stopped_measurement_goes_on(monkeypatch, tmp_path, capsys, quiet):
     told = capsys.readouterr().out
     assert "vae      1    100  torch, plain                                 2.50" in told
     assert "note: a note (cp, K=10, batch 100; vae, K=1, batch 100)" in told
+    # 600 operations at 200 and at 300 a second, 280 bytes at 140 a second.
+    assert (
+        "products 3e+03 ms at their own rate, 2e+03 at a large product's; optimiser 2e+03" in told
+    )
 
     with pytest.raises(SystemExit):
         epoch.main([*command, "--steps", "2"])
@@ -190,6 +206,34 @@ def test_tables_of_the_other_commands():
     rows = [{"program": "ours", "imports": 100.0, "process": 300.0, "device": None}]
     memory = {"case": {"task": "memory", **case}, "rows": rows, "notes": []}
     assert "300 MiB, 100 of it imports" in throughput.table([memory])
+
+
+def test_each_way_is_one_that_our_program_takes():
+    taken = set(inspect.signature(ours.ours).parameters)
+    for device in flags.DEVICES:
+        ways = choices.ways(device)
+        assert next(iter(ways)) == choices.AS_IT_IS
+        assert {name for way in ways.values() for name in way} <= taken
+    assert any("xla" in way for way in choices.ways("gpu").values())
+
+
+def test_choices_are_measured_against_the_program_as_it_is(monkeypatch, capsys, quiet, tmp_path):
+    """By programs that answer at once, one of them twice as slow, one that cannot run."""
+
+    def program(target, arguments):
+        seconds = 2.0 if "random" in arguments else 1.0
+        error = UnavailableError("too much unrolled") if arguments["plan"].unroll == 8 else None
+        return Program(ANSWERING, {"return_value": (seconds, 90.0), "side_effect": error})
+
+    monkeypatch.setattr(choices, "Program", program)
+    out = tmp_path / "choices.json"
+    choices.main(["--steps", "2", "--repeats", "2", "--out", str(out)])
+    told = capsys.readouterr().out
+    name = "cp, K=10, batch 100"
+    assert f"{name}, unrolled by 2: 1.00 (1.00–1.00) of the time, loss 90.0" in told
+    assert f"{name}, XLA's generator of random numbers: 2.00 (2.00–2.00) of the time" in told
+    assert "unrolled by 8 is left out: too much unrolled" in told
+    assert len(json.loads(out.read_text())["cases"]) == 1
 
 
 @pytest.mark.parametrize(
