@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from benchmarks import flags, machine
-from benchmarks.problem import Case, cases, image_file, load_images
+from benchmarks import flags, variants
+from benchmarks.problem import Case, cases
 from benchmarks.results import Results, notes
-from benchmarks.turns import Program, Ratio, ratio, take_turns, warmed_up
+from benchmarks.turns import Ratio
 from cpvae_jax import devices
 from cpvae_jax.errors import UserError
 
@@ -52,41 +51,12 @@ def ways(device: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def measure(case: Case, args: argparse.Namespace) -> dict[str, Any]:
-    """Everything that is kept of a case.
-
-    Raises `UserError` where our program cannot run as it is.
-    """
-    busy = machine.busy_cores()
-    with ExitStack() as stack:
-        images = load_images("random", None, args.steps * case.batch)
-        given = {"case": case, "images": stack.enter_context(image_file(images))}
-        programs = {
-            name: Program("benchmarks.ours:ours", {**given, **way})
-            for name, way in ways(args.device).items()
-        }
-        children, left_out = stack.enter_context(warmed_up(programs, case))
-        if AS_IT_IS not in children:
-            raise UserError(f"{left_out[0]}.")
-        answers = take_turns(children, args.repeats, case)
-    seconds = {name: [one for one, _ in found] for name, found in answers.items()}
-    return {
-        "notes": machine.noise(busy) + left_out,
-        "busy_cores": busy,
-        "over_as_it_is": {
-            name: ratio(times, seconds[AS_IT_IS])._asdict() for name, times in seconds.items()
-        },
-        "loss": {name: found[-1][1] for name, found in answers.items()},
-        "seconds": seconds,
-    }
-
-
 def table(measured: list[dict[str, Any]]) -> str:
     """A line a way; the loss tells that all learn the same thing."""
     lines = [
         f"{Case(**one['case'])}, {name}: {Ratio(**over)} of the time, loss {one['loss'][name]:.1f}"
         for one in measured
-        for name, over in one["over_as_it_is"].items()
+        for name, over in one["over"].items()
     ]
     lines += notes((str(Case(**one["case"])), one) for one in measured)
     return "\n".join(lines)
@@ -110,7 +80,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         results = Results(args.out, setting)
         measured = []
         for case in cases(args.model, args.K, args.batch):
-            measured.append(results.once(asdict(case), partial(measure, case, args)))
+            found = results.once(
+                asdict(case), partial(variants.measure, case, ways(args.device), AS_IT_IS, args)
+            )
+            measured.append(found)
     except UserError as error:
         parser.error(str(error))
     print(table(measured))

@@ -10,42 +10,25 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from benchmarks import flags, machine
-from benchmarks.problem import Case, cases, image_file, load_images
+from benchmarks import flags, variants
+from benchmarks.problem import Case, cases
 from benchmarks.results import Results, notes
-from benchmarks.turns import Program, Ratio, ratio, take_turns, warmed_up
+from benchmarks.turns import Ratio
 from cpvae_jax.errors import UserError
 
 
 def measure(case: Case, seeds: Sequence[int], args: argparse.Namespace) -> dict[str, Any]:
-    """Everything that is kept of a case.
+    """Everything that is kept of a case, by the number of seeds.
 
     Raises `UserError` where our program cannot run.
     """
-    busy = machine.busy_cores()
-    with ExitStack() as stack:
-        images = load_images("random", None, args.steps * case.batch)
-        given = {"case": case, "images": stack.enter_context(image_file(images))}
-        programs = {
-            f"{R} seeds": Program("benchmarks.ours:ours", {**given, "seeds": R}) for R in seeds
-        }
-        children, left_out = stack.enter_context(warmed_up(programs, case))
-        if left_out:
-            raise UserError(f"{left_out[0]}.")
-        answers = take_turns(children, args.repeats, case)
-    seconds = {R: [one for one, _ in answers[f"{R} seeds"]] for R in seeds}
-    over_one = {R: ratio(times, seconds[1])._asdict() for R, times in seconds.items()}
-    return {
-        "notes": machine.noise(busy),
-        "busy_cores": busy,
-        "over_one": over_one,
-        "seconds": seconds,
-    }
+    by_number = {str(R): {"seeds": R} for R in seeds}
+    found = variants.measure(case, by_number, "1", args)
+    return {"over_one": found.pop("over"), **found}
 
 
 def table(measured: list[dict[str, Any]]) -> str:

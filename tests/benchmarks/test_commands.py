@@ -18,6 +18,7 @@ from benchmarks import (
     results,
     seeds,
     throughput,
+    variants,
 )
 from benchmarks.children import Child
 from benchmarks.floor import Floor, Rates, Work, record
@@ -225,7 +226,7 @@ def test_choices_are_measured_against_the_program_as_it_is(monkeypatch, capsys, 
         error = UnavailableError("too much unrolled") if arguments["plan"].unroll == 8 else None
         return Program(ANSWERING, {"return_value": (seconds, 90.0), "side_effect": error})
 
-    monkeypatch.setattr(choices, "Program", program)
+    monkeypatch.setattr(variants, "Program", program)
     out = tmp_path / "choices.json"
     choices.main(["--steps", "2", "--repeats", "2", "--out", str(out)])
     told = capsys.readouterr().out
