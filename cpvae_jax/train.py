@@ -51,10 +51,11 @@ def program(
 ) -> Program:
     """The training program of a configuration; `data` only sets the scale of real-valued data.
 
-    Several seeds run side by side by vmap; one runs without, and gets the same numbers. On a
-    mesh (`devices.mesh`) the numbers are those of one device, but for rounding. The plan is by
-    default that of the device.
+    Several seeds run side by side by vmap or, as the plan may be, one after another; a single one
+    gets the same numbers. On a mesh (`devices.mesh`) the numbers are those of one device, but for
+    rounding. The plan is by default that of the device.
     """
+    plan = devices.plan() if plan is None else plan
 
     def of_seeds(fn: Callable[..., tuple[TrainState, Tree]], *axes: int | None) -> Callable:
         """A function of one seed's state as a compiled one of all, whose memory it reuses."""
@@ -62,15 +63,20 @@ def program(
 
         @partial(jax.jit, donate_argnums=0, compiler_options=devices.compile_with(1))
         def of_all(state: TrainState, *rest: Any) -> tuple[TrainState, Tree]:
-            if state.epoch.shape[0] > 1:
-                each = jax.vmap(fn, in_axes=(0, *axes), spmd_axis_name=devices.SEEDS)
-                state, found = each(state, *rest)
+            given = list(zip((0, *axes), (state, *rest), strict=True))
+
+            def of_one(own: list[Any]) -> tuple[TrainState, Tree]:
+                left = iter(own)
+                return fn(*(a if axis is None else next(left) for axis, a in given))
+
+            own = [a for axis, a in given if axis is not None]
+            if state.epoch.shape[0] == 1:
+                first = of_one(jax.tree.map(lambda a: a[0], own))
+                state, found = jax.tree.map(lambda a: a[None], first)
+            elif plan.together or mesh is not None:
+                state, found = jax.vmap(of_one, spmd_axis_name=devices.SEEDS)(own)
             else:
-                first = [
-                    a if axis is None else jax.tree.map(lambda b: b[0], a)
-                    for axis, a in zip((0, *axes), (state, *rest), strict=True)
-                ]
-                state, found = jax.tree.map(lambda a: a[None], fn(*first))
+                state, found = jax.lax.map(of_one, own)
             return _lay(state, mesh), devices.cut(found, mesh)
 
         return of_all
@@ -81,7 +87,6 @@ def program(
         return _lay(jax.vmap(lambda key: epoch.init(key, config, data))(keys), mesh)
 
     fast = jax.default_matmul_precision(training.precision)
-    plan = devices.plan() if plan is None else plan
     return Program(
         init=lambda keys: init(devices.everywhere(keys, mesh)),
         run=of_seeds(fast(partial(epoch.run, plan=plan)), None),

@@ -262,6 +262,19 @@ def test_how_steps_are_compiled_changes_no_number(one, data, plan):
     chex.assert_trees_all_equal((bad.params, bad.opt_state), (state.params, state.opt_state))
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_seeds_together_or_in_turn_get_what_each_gets_alone(one, runs, data, together):
+    plan = devices.Plan(together=together)
+    program = train.program(one.config, one.training, plan=plan)
+    state = runs[3].states[1]
+    found = program.run(copy(state), data)
+    for seed in range(3):
+        alone = jax.tree.map(lambda a: a[None], only(state, seed))
+        expected = one.program.run(copy(alone), data)
+        mine = only(found, seed), only(expected)
+        chex.assert_trees_all_close(*map(to_numbers, mine), rtol=1e-5, atol=1e-6)
+
+
 def test_a_learning_rate_without_measure_spares_the_best(one):
     """Whatever the parameters become, the best are finite, and the best they ever were."""
     program = train.program(one.config, Training(learning_rate=1e6, batch_size=8, warmup=0))
