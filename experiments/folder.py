@@ -29,6 +29,10 @@ FORMAT = 1
 """Raise it when this version cannot go on with the runs of the one before."""
 
 
+class HeldError(UserError):
+    """Another program trains in this folder."""
+
+
 class RunFolder:
     """A folder that holds one run. Make it with `open_run`."""
 
@@ -179,13 +183,24 @@ def _held(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise UserError(
+            raise HeldError(
                 f"another program trains in {path}; wait for its end, or choose another folder "
                 "with --out."
             ) from error
         except OSError as error:  # some network file systems have no locks
             print(f"note: {path} cannot be locked ({error.strerror}).", file=sys.stderr)
         yield
+
+
+def held(path: Path) -> bool:
+    """Whether another program trains in a folder."""
+    if not path.is_dir():
+        return False
+    try:
+        with _held(path):
+            return False
+    except HeldError:
+        return True
 
 
 def result(path: Path) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 A cell is a data set, a model and K. Its runs train in folders of their own, from which a sweep
 that was interrupted goes on; their scores land, as each run ends, in one small file a seed. The
-table and the figures are made of those files and folders. What is done is not done again.
+table and the figures are made of those files and folders. What is done is not done again, and what
+another sweep has in hand is left to it: several at once share the work.
 """
 
 from __future__ import annotations
@@ -114,13 +115,19 @@ class Sweep(NamedTuple):
         """Train and score what is missing; returns the exit code of the last run that failed.
 
         A run that a mistake ends, or that diverges, leaves the others their turn; a signal
-        ends the sweep.
+        ends the sweep. What another program trains now is left to it.
         """
         failed = 0
         for cell in cells:
             for first, number in self.groups():
                 if all(self.result(cell, s).exists() for s in range(first, first + number)):
                     continue
+                title = f"== {cell.name}, seed {first}"
+                title += f" and {number - 1} more" if number > 1 else ""
+                if folder.held(self._folder(cell, first, number)):
+                    print(f"{title}: another program trains it")
+                    continue
+                print(title)
                 code = self._run(cell, first, number)
                 if code >= 128:
                     return code
@@ -129,7 +136,6 @@ class Sweep(NamedTuple):
 
     def _run(self, cell: Cell, first: int, number: int) -> int:
         path = self._folder(cell, first, number)
-        print(f"== {cell.name}, seed {first}" + (f" and {number - 1} more" if number > 1 else ""))
         names = {"dataset": cell.dataset, "model": cell.model, "K": cell.K}
         names |= {"seed": first, "seeds": number, "out": path}
         flags = [part for name, value in names.items() for part in (f"--{name}", str(value))]

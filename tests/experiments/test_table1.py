@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cpvae_jax import UserError
-from experiments import run, sweep, table1
+from experiments import folder, run, sweep, table1
 from experiments.sweep import Budget, Cell
 
 
@@ -74,6 +74,19 @@ def test_a_run_that_fails_leaves_the_others_their_turn(command, monkeypatch):
     monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 2)
     assert command() == 2
     assert len(asked) == 2
+
+
+def test_what_another_sweep_has_in_hand_is_left_to_it(command, tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 2)
+    other = tmp_path / "runs" / "short" / "dots-cp-K2-seed0"
+    with folder.open_run(other, {}, resume=False):
+        command()
+    assert "== dots-cp-K2, seed 0: another program trains it" in capsys.readouterr().out
+    ((*_, out),) = [[flag for flag in argv if "dots-" in str(flag)] for argv in asked]
+    assert out.endswith("dots-vae-K1-seed0")
+    command()
+    assert len(asked) == 3
 
 
 def test_a_pattern_that_names_no_cell_is_told(capsys):
