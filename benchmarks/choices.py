@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks import flags, variants
 from benchmarks.problem import Case, cases
 from benchmarks.results import Results, notes
-from benchmarks.turns import Ratio
+from benchmarks.turns import Program, Ratio
 from cpvae_jax import devices
 from cpvae_jax.errors import UserError
 
@@ -79,11 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         setting = {name: getattr(args, name) for name in ("device", "steps", "repeats")}
         results = Results(args.out, setting)
         measured = []
+        programs = {name: Program(variants.OURS, way) for name, way in ways(args.device).items()}
         for case in cases(args.model, args.K, args.batch):
-            found = results.once(
-                asdict(case), partial(variants.measure, case, ways(args.device), AS_IT_IS, args)
-            )
-            measured.append(found)
+            measure = partial(variants.measure, case, programs, AS_IT_IS, args)
+            measured.append(results.once(asdict(case), measure))
     except UserError as error:
         parser.error(str(error))
     print(table(measured))

@@ -19,7 +19,7 @@ def describe() -> dict[str, Any]:
         "architecture": platform.machine(),
         "system": platform.system(),
         "cores": os.cpu_count(),
-        "threads": _threads(),
+        "threads": threads(),
         "python": platform.python_version(),
         "versions": {name: version for name in PACKAGES if (version := _version(name))},
     }
@@ -32,7 +32,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _threads() -> int | None:
+def threads() -> int | None:
     """Cores that this process and its children may use; PyTorch and XLA take as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

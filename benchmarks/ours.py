@@ -6,6 +6,7 @@ Seeds side by side and runs on a GPU: not yet run on a GPU.
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import cpvae_jax
+from benchmarks.children import Child
 from benchmarks.problem import LEARNING_RATE, SHAPE, TAU, Case, UnavailableError
 from benchmarks.torch_programs import weights
 from cpvae_jax import Config, Params, Training, train
@@ -81,6 +83,31 @@ def ours(
         return perf_counter() - start, -float(metrics["train_bound"][0])
 
     return run_epoch
+
+
+def a_core_each(case: Case, images: Path) -> Run:
+    """An epoch of as many seeds as this process has cores, at once, in a process of one core each.
+
+    Raises `UnavailableError` where the system does not keep a process on a core.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise UnavailableError("this system does not keep a process on a core")
+    cores = os.sched_getaffinity(0)
+    children = [Child("benchmarks.ours:on", case=case, images=images, core=one) for one in cores]
+    pool = ThreadPoolExecutor(len(children))
+
+    def run_epochs() -> tuple[float, float]:
+        start = perf_counter()
+        losses = [loss for _, loss in pool.map(Child.run, children)]
+        return perf_counter() - start, float(np.mean(losses))
+
+    return run_epochs
+
+
+def on(case: Case, images: Path, core: int) -> Run:
+    """`ours` on one core."""
+    os.sched_setaffinity(0, {core})
+    return ours(case, images)
 
 
 def _shapes(case: Case) -> Params:

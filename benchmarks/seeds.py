@@ -3,7 +3,8 @@
     python -m benchmarks.seeds --seeds 2 8 --out results/seeds-cpu.json
 
 The programs take turns, and a ratio is formed within a round. Below the number of seeds, they
-are cheaper side by side than one after another. `--device gpu` is not yet run on a GPU.
+are cheaper side by side than one after another. On a CPU also as many seeds as there are cores,
+each in a process of its own that keeps to one core. `--device gpu` is not yet run on a GPU.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from benchmarks import flags, variants
+from benchmarks import flags, machine, variants
 from benchmarks.problem import Case, cases
 from benchmarks.results import Results, notes
-from benchmarks.turns import Ratio
+from benchmarks.turns import Program, Ratio
 from cpvae_jax.errors import UserError
+
+A_CORE_EACH = " seeds, a core each"
 
 
 def measure(case: Case, seeds: Sequence[int], args: argparse.Namespace) -> dict[str, Any]:
@@ -26,8 +29,11 @@ def measure(case: Case, seeds: Sequence[int], args: argparse.Namespace) -> dict[
 
     Raises `UserError` where our program cannot run.
     """
-    by_number = {str(R): {"seeds": R} for R in seeds}
-    found = variants.measure(case, by_number, "1", args)
+    programs = {str(R): Program(variants.OURS, {"seeds": R}) for R in seeds}
+    if args.device == "cpu":
+        name = f"{machine.threads()}{A_CORE_EACH}"
+        programs[name] = Program("benchmarks.ours:a_core_each")
+    found = variants.measure(case, programs, "1", args)
     return {"over_one": found.pop("over"), **found}
 
 
@@ -36,10 +42,11 @@ def table(measured: list[dict[str, Any]]) -> str:
     lines = []
     for one in measured:
         case = Case(**one["case"])
-        for R, over in one["over_one"].items():
+        for name, over in one["over_one"].items():
             over_one = Ratio(**over)
-            each = over_one.median / int(R)
-            lines.append(f"{case}, {R} seeds: {over_one} of one seed's epoch, {each:.2f} each")
+            title = name if A_CORE_EACH in name else f"{name} seeds"
+            each = over_one.median / int(name.removesuffix(A_CORE_EACH))
+            lines.append(f"{case}, {title}: {over_one} of one seed's epoch, {each:.2f} each")
     lines += notes((str(Case(**one["case"])), one) for one in measured)
     return "\n".join(lines)
 

@@ -12,11 +12,13 @@ from benchmarks.problem import Case, image_file, load_images
 from benchmarks.turns import Program, ratio, take_turns, warmed_up
 from cpvae_jax.errors import UserError
 
+OURS = "benchmarks.ours:ours"
+
 
 def measure(
-    case: Case, variants: Mapping[str, dict[str, Any]], reference: str, args: argparse.Namespace
+    case: Case, variants: Mapping[str, Program], reference: str, args: argparse.Namespace
 ) -> dict[str, Any]:
-    """Epochs of `benchmarks.ours.ours` with each variant's arguments; `over` is by the reference.
+    """Epochs of each variant, which is given the case and the images too; `over` is by the reference.
 
     Raises `UserError` where the reference cannot run; another that cannot is left out, and noted.
     """
@@ -25,8 +27,8 @@ def measure(
         images = load_images("random", None, args.steps * case.batch)
         given = {"case": case, "images": stack.enter_context(image_file(images))}
         programs = {
-            name: Program("benchmarks.ours:ours", {**given, **arguments})
-            for name, arguments in variants.items()
+            name: Program(variant.target, {**given, **variant.arguments})
+            for name, variant in variants.items()
         }
         children, left_out = stack.enter_context(warmed_up(programs, case))
         if reference not in children:

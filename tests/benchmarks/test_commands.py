@@ -201,9 +201,11 @@ def test_points_vary_one_thing():
 
 def test_tables_of_the_other_commands():
     case = asdict(Case("cp", 10, 100))
-    over = {"1": ratio([1.0], [1.0])._asdict(), "4": ratio([2.0], [1.0])._asdict()}
+    seconds = {"1": 1.0, "4": 2.0, "2 seeds, a core each": 1.4}
+    over = {name: ratio([time], [1.0])._asdict() for name, time in seconds.items()}
     told = seeds.table([{"case": case, "over_one": over, "notes": []}])
     assert "4 seeds: 2.00 (2.00–2.00) of one seed's epoch, 0.50 each" in told
+    assert "2 seeds, a core each: 1.40 (1.40–1.40) of one seed's epoch, 0.70 each" in told
     rows = [{"program": "ours", "imports": 100.0, "process": 300.0, "device": None}]
     memory = {"case": {"task": "memory", **case}, "rows": rows, "notes": []}
     assert "300 MiB, 100 of it imports" in throughput.table([memory])

@@ -25,6 +25,13 @@ def test_training(images):
     assert 0 < end < start  # dark images: the first steps already darken what is drawn
 
 
+def test_a_seed_a_core_learns_what_one_alone_does(images):
+    alone, apart = ours.ours(CASE, images), ours.a_core_each(CASE, images)
+    for seconds, loss in (apart(), apart()):
+        assert seconds > 0
+        assert math.isclose(loss, alone()[1], rel_tol=1e-5)
+
+
 def test_scoring(images, tmp_path):
     seconds, mean = ours.samples(CASE, category=1, num=3)()
     assert seconds > 0
