@@ -175,7 +175,7 @@ def _output(group: argparse._ArgumentGroup) -> None:
         "--seeds",
         type=int,
         default=1,
-        help="seeds trained side by side in one program: --seed, --seed + 1, …; the one with the "
+        help="seeds trained in one program: --seed, --seed + 1, …; the one with the "
         "best validation bound is kept, all are reported",
     )
     group.add_argument(
