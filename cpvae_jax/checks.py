@@ -12,6 +12,8 @@ import numpy as np
 
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
+from cpvae_jax.keys import is_key
+from cpvae_jax.rows import Rows
 
 
 def concrete(value: jax.typing.ArrayLike) -> bool:
@@ -23,6 +25,11 @@ def concrete(value: jax.typing.ArrayLike) -> bool:
 
 def data(config: Config, x: jax.typing.ArrayLike, name: str = "x") -> jax.Array:
     """Examples [B, *shape], or flat [B, X], as a flat array [B, X] that the model can read."""
+    if isinstance(x, Rows):
+        raise UserError(
+            f"{name} is Rows, which only training data and q(c) may be; give an array, such as "
+            "rows[np.arange(1000)]."
+        )
     array = x if isinstance(x, jax.Array) else np.asarray(x)
     shape(config, array, name)
     if array.shape[0] == 0:
@@ -81,6 +88,15 @@ def category(K: int, k: jax.typing.ArrayLike) -> jax.Array:
                 f"category is {outside.flat[0]}; this model has {K} categories, 0 to {K - 1}."
             )
     return jnp.asarray(array, jnp.int32)
+
+
+def keys(key: jax.Array) -> jax.Array:
+    """Random keys of either kind, `jax.random.key` or `jax.random.PRNGKey`, as those of the first."""
+    if is_key(jnp.asarray(key)):
+        return key
+    if jnp.asarray(key).dtype != jnp.uint32:
+        raise UserError(f"key is {key!r}; give a random key, such as jax.random.key(0).")
+    return jax.random.wrap_key_data(key)
 
 
 def at_least(name: str, value: int, least: int) -> None:

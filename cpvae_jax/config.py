@@ -6,6 +6,7 @@ Nothing here needs JAX, so that a command can tell its flags in no time.
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -55,15 +56,17 @@ class Config:
     """A name in `priors.names()`: that of a prior, with "h" before it for two levels."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
-        object.__setattr__(self, "hidden", tuple(int(n) for n in self.hidden))
+        for name, one in (("shape", "(28, 28)"), ("hidden", "(300, 300)")):
+            _replace(self, name, _whole_tuple(name, getattr(self, name), one))
+        for name in ("K", "latent"):
+            _replace(self, name, _whole(name, getattr(self, name)))
         if any(n < 1 for n in self.shape):
             raise UserError(f"shape is {self.shape}; every axis of an example must be at least 1.")
-        if not isinstance(self.K, int) or self.K < 1:
+        if self.K < 1:
             raise UserError(
                 f"K is {self.K}; the number of categories must be a whole number of at least 1."
             )
-        if not isinstance(self.latent, int) or self.latent < 1:
+        if self.latent < 1:
             raise UserError(
                 f"latent is {self.latent}; z needs a whole number of dimensions, at least 1."
             )
@@ -71,10 +74,8 @@ class Config:
             raise UserError(
                 f"hidden is {self.hidden}; give the widths of 1 to {LAYERS} layers, such as (300, 300)."
             )
-        if self.scale is not None and not (self.scale > 0 and math.isfinite(self.scale)):
-            raise UserError(
-                f"scale is {self.scale}; a standard deviation must be positive, or None to learn it."
-            )
+        if self.scale is not None:
+            _replace(self, "scale", _positive("scale", self.scale, " or None, to learn it"))
         if self.binarise not in BINARISE:
             raise UserError(f"binarise is {self.binarise!r}; choose one of {', '.join(BINARISE)}.")
 
@@ -138,15 +139,13 @@ class Training:
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "temperature", "temperature_end"):
-            value = getattr(self, name)
-            if not (value > 0 and math.isfinite(value)):
-                raise UserError(f"{name} is {value}; it must be a positive number.")
-        for name, least in (("batch_size", 1), ("epochs", 1), ("patience", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
-        for name in ("decay_epochs", "warmup", "temperature_epochs"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it counts epochs from 0 up.")
+            _replace(self, name, _positive(name, getattr(self, name)))
+        least = dict.fromkeys(("batch_size", "epochs", "patience"), 1)
+        for name in (*least, "decay_epochs", "warmup", "temperature_epochs"):
+            value = _whole(name, getattr(self, name))
+            if value < least.get(name, 0):
+                raise UserError(f"{name} is {value}; it must be at least {least.get(name, 0)}.")
+            _replace(self, name, value)
         if self.estimator not in TRAINABLE:
             raise UserError(
                 f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
@@ -155,3 +154,31 @@ class Training:
             raise UserError(
                 f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}."
             )
+
+
+def _replace(record: Any, name: str, value: Any) -> None:
+    """Put a value of Python's own in place of what was given, so that JSON can hold it."""
+    object.__setattr__(record, name, value)
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise UserError(f"{name} is {value!r}; it must be a whole number.") from None
+
+
+def _whole_tuple(name: str, value: Any, example: str) -> tuple[int, ...]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        raise UserError(f"{name} is {value!r}; give whole numbers, such as {example}.")
+    return tuple(_whole(name, n) for n in value)
+
+
+def _positive(name: str, value: Any, otherwise: str = "") -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (number > 0 and math.isfinite(number)):
+        raise UserError(f"{name} is {value!r}; it must be a positive number{otherwise}.")
+    return number

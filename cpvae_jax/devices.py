@@ -86,8 +86,8 @@ def plan() -> Plan:
     """The plan of the default backend.
 
     On a CPU a branch spares reading all parameters once more. A GPU would make the host wait for
-    which branch to start, and reads them anyway: not measured. One seed fills a CPU, and eight of
-    them together take 1.4 times as long as one after another (docs/scaling.md).
+    which branch to start, and reads them anyway: not measured. One seed fills a CPU: eight
+    together take 11.2 times as long as one, and 8.1 times one after another (docs/scaling.md).
     """
     on_cpu = jax.default_backend() == "cpu"
     return Plan(branch=on_cpu, together=not on_cpu)

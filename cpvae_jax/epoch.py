@@ -94,12 +94,12 @@ def streams(key: jax.Array) -> Streams:
 
 
 def optimiser() -> optax.GradientTransformation:
-    """Adam, as in the paper; `Training.learning_rate_at` scales what it gives."""
+    """Adam, as in the paper; `learning_rate_at` scales what it gives."""
     return optax.scale_by_adam()
 
 
 def init(key: jax.Array, config: Config, data: np.ndarray | jax.Array | None) -> TrainState:
-    """The state before the first epoch; `data` only sets the scale of real-valued data."""
+    """The state before the first epoch; `data` are what `cpvae.init` reads of them."""
     params = cpvae.init(streams(key).init, config, data)
     zero = jnp.zeros((), jnp.int32)
     return TrainState(

@@ -69,6 +69,7 @@ def bound_terms(
     """
     checks.at_least("samples", samples, 1)
     flat = checks.data(params.config, data, "data")
+    key = checks.keys(key)
     placed = devices.everywhere(params, mesh)
 
     def once(key: jax.Array, batch: jax.Array) -> dict[str, jax.Array]:
@@ -87,7 +88,10 @@ def aggregated_posterior(
     mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]; it may be `Rows`."""
+    if isinstance(data, Rows):
+        checks.shape(params.config, data.sample(1), "data")
     flat = data if isinstance(data, Rows) else checks.data(params.config, data, "data")
+    key = checks.keys(key)
     one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
     probs = in_batches(one_batch, key, flat, BATCH, mesh)
     return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
@@ -155,7 +159,7 @@ def log_likelihood(
             progress(done, len(flat))
         return value
 
-    return in_batches(piece, key, flat, batch, mesh)
+    return in_batches(piece, checks.keys(key), flat, batch, mesh)
 
 
 @partial(jax.jit, static_argnames=("samples", "chunk", "mesh"))
@@ -203,7 +207,7 @@ def decomposition(
     """
     checks.at_least("draws", draws, 1)
     flat = checks.data(params.config, data, "data")
-    return jax.tree.map(float, _decomposition(params, key, flat, draws=draws))
+    return jax.tree.map(float, _decomposition(params, checks.keys(key), flat, draws=draws))
 
 
 @partial(jax.jit, static_argnames="draws")

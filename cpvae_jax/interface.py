@@ -29,8 +29,8 @@ def initialise(
 ) -> Params:
     """Fresh parameters of the model that `config` describes.
 
-    `data` [N, *shape] sets the scale of real-valued data (Gaussian likelihood) and is not
-    needed otherwise.
+    `data` [N, *shape] set the scale of real-valued data (Gaussian likelihood) and the pseudo-inputs
+    of a VampPrior, and are not needed otherwise.
 
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5))
     >>> params.prior["mean"].shape
@@ -38,7 +38,7 @@ def initialise(
     """
     if data is not None:
         data = checks.data(config, data, "data")
-    return cpvae.init(key, config, data)
+    return cpvae.init(checks.keys(key), config, data)
 
 
 def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
@@ -77,7 +77,14 @@ def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     >>> predict(params, jnp.zeros((2, 8, 8))).sum(axis=1).round(3).tolist()
     [1.0, 1.0]
     """
-    return encode(params, x).probs
+    return _predict(params, checks.data(params.config, x))
+
+
+@jax.jit
+@exact
+def _predict(params: Params, data: jax.Array) -> jax.Array:
+    heads = cpvae.infer(params, likelihoods.of(params.config).expect(params.config, data))
+    return jax.nn.softmax(cpvae.category_logits(params, heads))
 
 
 def decode(
@@ -85,8 +92,8 @@ def decode(
 ) -> jax.Array:
     """The mean of p(x|z, c) for codes z [B, D] and a category for all or for each, [B, *shape].
 
-    A category is needed where the decoder sees one (`cp`, `full`, and their two-level models)
-    and has no effect elsewhere. Of two levels, z is the top code and the lower one is at its
+    A category is needed where the decoder sees one (`cp`, `full`, and their two-level models), has
+    no effect where it is summed out, and is refused where there is none (`vae`). Of two levels, z is the top code and the lower one is at its
     mean given z.
 
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5, latent=3))
@@ -156,7 +163,7 @@ def bound(
     if estimator not in ESTIMATORS:
         raise UserError(f"estimator is {estimator!r}; choose one of {', '.join(ESTIMATORS)}.")
     data = checks.data(params.config, x)
-    return _bound(params, key, data, temperature, estimator=estimator, mesh=mesh)
+    return _bound(params, checks.keys(key), data, temperature, estimator=estimator, mesh=mesh)
 
 
 @partial(jax.jit, static_argnames=("estimator", "mesh"))
@@ -225,7 +232,7 @@ def sample(
         weights = "aggregate" if prior.inferred else "uniform"
     if weights not in WEIGHTS:
         raise UserError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}.")
-    key_c, key_x = jax.random.split(key)
+    key_c, key_x = jax.random.split(checks.keys(key))
     K = params.config.K
     if category is None:
         probs = params.aggregate if weights == "aggregate" else jnp.full(K, 1 / K)

@@ -18,9 +18,9 @@ CHECKED = 2**16
 class Rows:
     """Examples [N, *shape] in one or several arrays, such as `np.load(..., mmap_mode="r")` gives.
 
-    Indexing with whole numbers reads those examples into memory.
+    Indexing with whole numbers from 0 to N - 1 reads those examples into memory.
 
-    Raises `UserError` for no array, or arrays of different shapes or types.
+    Raises `UserError` for no array, arrays of different shapes or types, or no example.
 
     >>> rows = Rows([np.zeros((3, 2)), np.ones((2, 2))])
     >>> rows.shape, rows[np.array([0, 4])].tolist()
@@ -35,6 +35,8 @@ class Rows:
         ((self._shape, self.dtype),) = kinds
         self.parts = list(parts)
         self._ends = np.cumsum([len(part) for part in parts])
+        if len(self) == 0:
+            raise UserError("training data are empty; give at least one example.")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -46,6 +48,11 @@ class Rows:
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         index = np.asarray(index)
+        if index.dtype.kind not in "ui":
+            raise IndexError(f"an index of Rows is {index.dtype}; give whole numbers.")
+        if index.size and not 0 <= index.min() <= index.max() < len(self):
+            outside = index[(index < 0) | (index >= len(self))].flat[0]
+            raise IndexError(f"an index of Rows is {outside}; give 0 to {len(self) - 1}.")
         found = np.empty((index.size, *self._shape), self.dtype)
         order = np.argsort(index, axis=None)  # a disk likes to be read in its own order
         ranked = index.ravel()[order]

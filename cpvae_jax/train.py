@@ -49,7 +49,7 @@ def program(
     mesh: Mesh | None = None,
     plan: devices.Plan | None = None,
 ) -> Program:
-    """The training program of a configuration; `data` only sets the scale of real-valued data.
+    """The training program of a configuration; `data` are what `cpvae.init` reads of them.
 
     Several seeds run side by side by vmap or, as the plan may be, one after another; a single one
     gets the same numbers. On a mesh (`devices.mesh`) the numbers are those of one device, but for
@@ -211,7 +211,7 @@ def fit(
     train_data = stream.readable(config, train)
     valid_data = checks.data(config, valid, "valid")
     steps = program(config, training, sample_of(train_data), mesh)
-    state = steps.init(jnp.atleast_1d(key))
+    state = steps.init(jnp.atleast_1d(checks.keys(key)))
     history = []
     for state, metrics in epochs(steps, state, train_data, valid_data):  # noqa: B020
         history.append(metrics)

@@ -1,3 +1,4 @@
+import json
 from functools import partial
 
 import chex
@@ -228,6 +229,20 @@ def test_a_mistake_is_told_in_a_sentence(call, sentence, model, x):
     assert "\n" not in str(error.value)
 
 
+def test_keys_of_both_kinds_give_the_same_numbers_and_others_are_told(model, x):
+    old = jax.random.PRNGKey(0)
+    np.testing.assert_array_equal(sample(model, old, num=3), sample(model, KEY, num=3))
+    chex.assert_trees_all_equal(bound(model, old, x), bound(model, KEY, x))
+    with pytest.raises(
+        UserError, match=r"key is 0; give a random key, such as jax.random.key\(0\)"
+    ):
+        sample(model, 0)
+
+
+def test_predictions_are_the_probabilities_of_the_encoding(model, x):
+    np.testing.assert_array_equal(predict(model, x), encode(model, x).probs)
+
+
 def test_a_gaussian_model_takes_any_finite_number(shaken, x):
     config = Config(shape=SHAPE, K=K, latent=D, hidden=(8,), likelihood="gaussian")
     params = shaken(config, data=100 * x - 7)
@@ -246,6 +261,10 @@ def test_a_gaussian_model_takes_any_finite_number(shaken, x):
         ({"latent": 1.5}, "latent is 1.5"),
         ({"hidden": ()}, r"hidden is \(\)"),
         ({"hidden": (8, 0)}, r"hidden is \(8, 0\)"),
+        ({"hidden": 300}, r"hidden is 300; give whole numbers, such as \(300, 300\)"),
+        ({"shape": "28"}, "shape is '28'; give whole numbers"),
+        ({"shape": (2.5,)}, "shape is 2.5; it must be a whole number"),
+        ({"scale": "wide"}, "scale is 'wide'"),
         ({"scale": 0.0}, "scale is 0.0"),
         ({"scale": float("nan")}, "scale is nan"),
         ({"binarise": "maybe"}, "'maybe'; choose one of dynamic, threshold, none"),
@@ -258,6 +277,10 @@ def test_a_configuration_out_of_range_is_told(options, sentence):
 
 def test_configurations_are_records_that_json_can_hold():
     config = Config(shape=[2, 3], hidden=[8], scale=0.5)
+    numpys = Config(
+        shape=np.array([2, 3]), hidden=(np.int64(8),), K=np.int32(10), scale=np.float32(0.5)
+    )
+    assert json.loads(json.dumps(numpys.to_dict())) == json.loads(json.dumps(config.to_dict()))
     assert config == Config(shape=(2, 3), hidden=(8,), scale=0.5)
     assert hash(config) == hash(Config(shape=(2, 3), hidden=(8,), scale=0.5))
     assert config.size == 6

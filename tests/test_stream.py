@@ -119,6 +119,38 @@ def test_parts_of_different_kinds_are_told():
         Rows([np.zeros((3, 2)), np.zeros((3, 4))])
     with pytest.raises(UserError, match="there is nothing"):
         Rows([])
+    with pytest.raises(UserError, match="empty"):
+        Rows([np.zeros((0, 3))])
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ([5], "is 5; give 0 to 4"),
+        ([0, -1], "is -1"),
+        ([True, False], "is bool"),
+        ([0.0], "is float"),
+    ],
+)
+def test_an_index_that_names_no_example_is_an_error(index, words):
+    rows = Rows([np.zeros((3, 2)), np.ones((2, 2))])
+    with pytest.raises(IndexError, match=words):
+        rows[np.array(index)]
+    assert len(list(rows)) == 5
+
+
+def test_rows_are_refused_where_an_array_is_needed(images):
+    rows, key = Rows([images]), jax.random.key(0)
+    params = cpvae_jax.initialise(key, CONFIG)
+    for call in (
+        lambda: cpvae_jax.fit(key, CONFIG, rows, rows),
+        lambda: cpvae_jax.bound_terms(params, key, rows),
+        lambda: cpvae_jax.log_likelihood(params, key, rows),
+    ):
+        with pytest.raises(UserError, match="is Rows, which only training data"):
+            call()
+    with pytest.raises(UserError, match="data has the shape"):
+        cpvae_jax.aggregated_posterior(params, key, Rows([images[:, 0]]))
 
 
 def test_data_that_the_model_cannot_read_are_told(images):

@@ -333,6 +333,8 @@ def test_the_step_size_falls_by_half_a_cosine_or_stays():
         ({"temperature": -1.0}, "temperature is -1.0"),
         ({"temperature_end": float("nan")}, "temperature_end is nan"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 20.0}, "batch_size is 20.0; it must be a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; it must be a positive number"),
         ({"epochs": 0}, "epochs is 0"),
         ({"patience": 0}, "patience is 0"),
         ({"warmup": -1}, "warmup is -1"),
