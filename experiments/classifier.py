@@ -128,7 +128,8 @@ def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier
             "images [height, width]."
         )
     classes = int(data.train_labels.max()) + 1
-    steps = len(data.train) // BATCH
+    batch = min(BATCH, len(data.train))
+    steps = len(data.train) // batch
     net, adam = Net(classes), optax.adam(optax.cosine_decay_schedule(2e-3, epochs * steps))
     images, labels = jnp.asarray(data.train), jnp.asarray(data.train_labels)
     key_init, key_train = jax.random.split(jax.random.key(seed))
@@ -147,7 +148,7 @@ def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier
     @jax.jit
     def epoch(weights: Any, state: Any, key: jax.Array) -> tuple[Any, Any, jax.Array]:
         key_order, key_shift = jax.random.split(key)
-        order = jax.random.permutation(key_order, len(images))[: steps * BATCH]
+        order = jax.random.permutation(key_order, len(images))[: steps * batch]
 
         def step(carry: tuple[Any, Any], at: tuple[jax.Array, jax.Array]) -> Any:
             weights, state = carry
@@ -158,7 +159,7 @@ def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier
             return (optax.apply_updates(weights, updates), state), value
 
         carry, losses = jax.lax.scan(
-            step, (weights, state), (jnp.arange(steps), order.reshape(steps, BATCH))
+            step, (weights, state), (jnp.arange(steps), order.reshape(steps, batch))
         )
         return *carry, losses.mean()
 
@@ -211,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     options.add_data(parser)
-    parser.add_argument("--seed", type=int, default=0, help="seed of all randomness")
+    parser.add_argument("--seed", type=options.seed, default=0, help="seed of all randomness")
     parser.add_argument(
         "--epochs",
         type=int,

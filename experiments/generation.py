@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--num", type=int, default=judge.NUM, help="images a draw")
     parser.add_argument("--draws", type=int, default=judge.DRAWS, help="independent draws")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument("--seed", type=options.seed, default=0, help="seed of the draws")
     parser.add_argument(
         "--weights",
         choices=WEIGHTS,
@@ -127,7 +127,8 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
             scores = judge.score(params, by, key, **limits, **by_weights)
             with folder.writing(chosen.out):
                 shown = cpvae_jax.sample(params, key, num=pictures.SIDE**2, weights=chosen.weights)
-                pictures.save_tiled((chosen.out / file).with_suffix(".png"), np.asarray(shown))
+                grey = np.asarray(shown) / pictures.white(params.config, by.data.test)
+                pictures.save_tiled((chosen.out / file).with_suffix(".png"), grey)
             out.write_json(file, {**scores, **by_weights, **common})
         elif folder.result(chosen.out / file).get("weights") != chosen.weights:
             raise UserError(

@@ -16,6 +16,7 @@ import numpy as np
 import cpvae_jax
 from cpvae_jax import Params, generation, priors
 from cpvae_jax.rows import sample_of
+from experiments import pictures
 from experiments.classifier import Classifier
 from experiments.data import Dataset
 
@@ -59,14 +60,17 @@ def score(
     `weights` of the categories are as `cpvae_jax.sample` takes them. For `purity` the categories are drawn equally often; it is left out where there are none.
     """
 
+    white = pictures.white(params.config, judge.data.test)
+
+    def drawn(key: jax.Array, **how: Any) -> np.ndarray:
+        return np.asarray(cpvae_jax.sample(params, key, num=num, **how)) / white
+
     def once(key: jax.Array) -> dict[str, float]:
         key_all, key_each = jax.random.split(key)
-        x = cpvae_jax.sample(params, key_all, num=num, weights=weights)
-        result = judge.scores(np.asarray(x))
+        result = judge.scores(drawn(key_all, weights=weights))
         if not priors.of(params.config).single:
             categories = np.arange(num) % params.config.K
-            x = cpvae_jax.sample(params, key_each, category=categories, num=num)
-            result["purity"] = judge.purity(np.asarray(x), categories)
+            result["purity"] = judge.purity(drawn(key_each, category=categories), categories)
         return result
 
     return spread([once(k) for k in jax.random.split(key, draws)])

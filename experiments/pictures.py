@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import files, priors
+from cpvae_jax import Config, files, priors
 from cpvae_jax.types import Params
 
 mpl.use("Agg")
@@ -58,11 +58,14 @@ def tile(rows: np.ndarray, gap: int = 1) -> np.ndarray:
 
 
 def save_tiled(path: Path, images: np.ndarray) -> None:
-    """Grey images [n², H, W], 0 black and 1 white, as one of n rows, its pixels as they are."""
+    """Grey images [n², H, W], 0 black and 1 white, as one of n rows, its pixels as they are.
+
+    What lies beyond black or white, as a Gaussian's mean may, is shown as these.
+    """
     from PIL import Image
 
     side = math.isqrt(len(images))
-    tiled = tile(images.reshape(side, side, *images.shape[1:]))
+    tiled = np.clip(tile(images.reshape(side, side, *images.shape[1:])), 0, 1)
     with files.replacing(path) as partial:
         Image.fromarray(np.uint8(np.rint(255 * tiled))).save(partial, format="png", optimize=True)
 
@@ -107,9 +110,16 @@ def _show_values(axes: plt.Axes, rows: np.ndarray, labels: Sequence[str]) -> Non
     )
 
 
-def value_range(data: np.ndarray) -> tuple[float, float]:
-    """What black and white stand for: the data's range, or 0..1 for grey levels."""
-    return (0.0, 1.0) if data.dtype == np.uint8 else (float(data.min()), float(data.max()))
+def white(config: Config, data: np.ndarray) -> float:
+    """White in what a model gives: 255 where grey levels of data are its real numbers, else 1."""
+    return 255.0 if data.dtype == np.uint8 and config.likelihood == "gaussian" else 1.0
+
+
+def value_range(config: Config, data: np.ndarray) -> tuple[float, float]:
+    """What black and white stand for in what a model gives: the data's range, of grey levels all."""
+    if data.dtype == np.uint8:
+        return 0.0, white(config, data)
+    return float(data.min()), float(data.max())
 
 
 def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
@@ -118,7 +128,7 @@ def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> Non
         samples_by_category(path, params, key, data)
     elif is_image(params.config.shape):
         x = cpvae_jax.sample(params, key, num=COLUMNS**2)
-        grid(path, np.asarray(x), "Samples", bounds=value_range(data))
+        grid(path, np.asarray(x), "Samples", bounds=value_range(params.config, data))
     else:
         rows = np.asarray(cpvae_jax.sample(params, key, num=COLUMNS)).reshape(1, COLUMNS, -1)
         with plt.rc_context(STYLE):
@@ -142,7 +152,7 @@ def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.nda
     with plt.rc_context(STYLE):
         if is_image(shape):
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(order)))
-            show_rows(axes, rows, labels, bounds=value_range(data))
+            show_rows(axes, rows, labels, bounds=value_range(params.config, data))
         else:
             figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.2 * len(order)))
             _show_values(axes, rows.reshape(*rows.shape[:2], -1), labels)
@@ -159,12 +169,13 @@ def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
         if is_image(params.config.shape) and count >= COLUMNS:
             full = count // COLUMNS * COLUMNS
             shape = (full // COLUMNS, COLUMNS, *params.config.shape)
-            shown = originals / 255 if originals.dtype == np.uint8 else originals
+            grey = originals.dtype == np.uint8
+            shown = originals / 255 * white(params.config, data) if grey else originals
             pairs = np.stack([shown[:full].reshape(shape), rebuilt[:full].reshape(shape)], axis=1)
             rows = pairs.reshape(-1, *shape[1:])
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(rows)))
             labels = ["original", "rebuilt"] * (len(rows) // 2)
-            show_rows(axes, rows, labels, bounds=value_range(data))
+            show_rows(axes, rows, labels, bounds=value_range(params.config, data))
         else:
             figure, axes = plt.subplots(figsize=(4, 4))
             axes.plot(originals.ravel(), rebuilt.ravel(), ".", markersize=3)

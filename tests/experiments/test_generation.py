@@ -1,6 +1,7 @@
 """Classifier and generation scores, on the embedded digits."""
 
 import json
+from dataclasses import replace
 
 import jax
 import matplotlib.image
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from experiments import classifier, folder, generation, judge
+from experiments import classifier, folder, generation, judge, pictures
 from experiments.data import load
 from experiments.judge import Judge
 
@@ -83,6 +84,60 @@ def test_real_images_score_better_than_shuffled_ones(judge_folder):
         for name in ("precision", "recall", "density", "coverage"):
             assert best[name]["mean"] > worst[name]["mean"] + 0.2, name
         assert best["class_entropy"]["mean"] == pytest.approx(np.log(10), abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def grey():
+    """The digits as grey levels 0 to 255."""
+    data = load("digits")
+    levels = {name: np.uint8(255 * getattr(data, name)) for name in ("train", "valid", "test")}
+    return replace(data, **levels)
+
+
+@pytest.fixture(scope="module")
+def gaussian(grey):
+    """A model of grey levels as real numbers; its means lie about those of the data."""
+    config = cpvae_jax.Config(shape=grey.shape, K=2, latent=2, likelihood="gaussian")
+    return cpvae_jax.initialise(jax.random.key(0), config, grey.train)
+
+
+def test_grey_levels_that_are_real_numbers_are_judged_as_what_they_are(
+    judge_folder, grey, gaussian
+):
+    by, key = Judge(grey, classifier.read(judge_folder)), jax.random.key(1)
+    scores = judge.score(gaussian, by, key, num=200, draws=1)
+    drawn = cpvae_jax.sample(gaussian, jax.random.split(jax.random.split(key, 1)[0])[0], num=200)
+    assert drawn.max() > 50
+    assert scores["frechet"]["mean"] == by.scores(np.asarray(drawn) / 255)["frechet"]
+
+
+@pytest.mark.parametrize("picture", ["samples", "reconstructions"])
+def test_grey_levels_that_are_real_numbers_are_drawn_as_what_they_are(
+    picture, grey, gaussian, tmp_path, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append(image))
+    test, path = grey.test, tmp_path / "picture.png"
+    if picture == "samples":
+        pictures.samples(path, gaussian, jax.random.key(0), test)
+    else:
+        pictures.reconstructions(path, gaussian, test)
+        np.testing.assert_allclose(shown[0][1:9, 1:9], test[0] / 255, atol=1e-6)
+    assert 0.1 < shown[0][9 * (picture != "samples") :].mean() < 0.7  # neither black nor white
+
+
+def test_what_lies_beyond_black_and_white_is_drawn_as_these(tmp_path):
+    images = np.array([-0.1, 0.5, 1.3, 1.0])[:, None, None] * np.ones((4, 2, 2))
+    pictures.save_tiled(tmp_path / "tiled.png", images)
+    seen = matplotlib.image.imread(tmp_path / "tiled.png")
+    np.testing.assert_allclose(seen[[1, 1, 4], [1, 4, 1]], [0, 0.5, 1], atol=0.51 / 255)
+
+
+def test_a_classifier_learns_of_fewer_images_than_a_batch(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", x=rng.random((40, 6, 6), np.float32), y=np.arange(40) % 2)
+    flags = ["--dataset", str(tmp_path / "few.npz"), "--epochs", "1"]
+    assert classifier.main([*flags, "--out", str(tmp_path / "out")]) == 0
 
 
 def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, capsys):
