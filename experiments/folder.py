@@ -29,10 +29,6 @@ FORMAT = 1
 """Raise it when this version cannot go on with the runs of the one before."""
 
 
-class HeldError(UserError):
-    """Another program trains in this folder."""
-
-
 class RunFolder:
     """A folder that holds one run. Make it with `open_run`."""
 
@@ -176,31 +172,34 @@ def _empty(path: Path) -> bool:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Holds a run folder for this program; the system lets go of it however the program ends."""
-    with writing(path):
-        file = (path / LOCK).open("a")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise HeldError(
+    """Holds a run folder for this program."""
+    with locked(path / LOCK) as mine:
+        if not mine:
+            raise UserError(
                 f"another program trains in {path}; wait for its end, or choose another folder "
                 "with --out."
-            ) from error
-        except OSError as error:  # some network file systems have no locks
-            print(f"note: {path} cannot be locked ({error.strerror}).", file=sys.stderr)
+            )
         yield
 
 
-def held(path: Path) -> bool:
-    """Whether another program trains in a folder."""
-    if not path.is_dir():
-        return False
-    try:
-        with _held(path):
-            return False
-    except HeldError:
-        return True
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """A lock file, made if need be: whether it is this program's till the end of the context.
+
+    The system lets go of it however the program ends.
+    """
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        mine = True
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            mine = False
+        except OSError as error:  # some network file systems have no locks
+            print(f"note: {path.parent} cannot be locked ({error.strerror}).", file=sys.stderr)
+        yield mine
 
 
 def result(path: Path) -> dict[str, Any]:

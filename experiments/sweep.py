@@ -107,32 +107,38 @@ class Sweep(NamedTuple):
         return self.results / f"{cell.name}-seed{seed}.json"
 
     def done(self, cell: Cell) -> list[dict[str, Any]]:
-        """The scores of a cell that are there, by seed."""
-        paths = (self.result(cell, seed) for seed in range(self.seeds))
-        return [folder.result(path) for path in paths if path.exists()]
+        """The scores of a cell that are there, of any seed."""
+        paths = sorted(self.results.glob(f"{cell.name}-seed*.json"))
+        return [folder.result(path) for path in paths]
 
     def train(self, cells: Iterable[Cell]) -> int:
         """Train and score what is missing; returns the exit code of the last run that failed.
 
         A run that a mistake ends, or that diverges, leaves the others their turn; a signal
-        ends the sweep. What another program trains now is left to it.
+        ends the sweep. What another one has in hand is left to it.
         """
         failed = 0
         for cell in cells:
             for first, number in self.groups():
-                if all(self.result(cell, s).exists() for s in range(first, first + number)):
-                    continue
-                title = f"== {cell.name}, seed {first}"
-                title += f" and {number - 1} more" if number > 1 else ""
-                if folder.held(self._folder(cell, first, number)):
-                    print(f"{title}: another program trains it")
-                    continue
-                print(title)
-                code = self._run(cell, first, number)
+                code = self._train_once(cell, first, number)
                 if code >= 128:
                     return code
                 failed = code or failed
         return failed
+
+    def _train_once(self, cell: Cell, first: int, number: int) -> int:
+        """Train and score some seeds of a cell, unless that is done, or another sweep does it."""
+        results = [self.result(cell, seed) for seed in range(first, first + number)]
+        if all(path.exists() for path in results):
+            return 0
+        path = self._folder(cell, first, number)
+        with folder.locked(path.with_name(f".{path.name}.lock")) as mine:
+            if mine and all(path.exists() for path in results):  # by another one, meanwhile
+                return 0
+            title = f"== {cell.name}, seed {first}"
+            title += f" and {number - 1} more" if number > 1 else ""
+            print(title if mine else f"{title}: another sweep has it in hand", flush=True)
+            return self._run(cell, first, number) if mine else 0
 
     def _run(self, cell: Cell, first: int, number: int) -> int:
         path = self._folder(cell, first, number)

@@ -79,10 +79,10 @@ def test_a_run_that_fails_leaves_the_others_their_turn(command, monkeypatch):
 def test_what_another_sweep_has_in_hand_is_left_to_it(command, tmp_path, monkeypatch, capsys):
     asked = []
     monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 2)
-    other = tmp_path / "runs" / "short" / "dots-cp-K2-seed0"
-    with folder.open_run(other, {}, resume=False):
+    with folder.locked(tmp_path / "runs" / "short" / ".dots-cp-K2-seed0.lock") as mine:
+        assert mine
         command()
-    assert "== dots-cp-K2, seed 0: another program trains it" in capsys.readouterr().out
+    assert "== dots-cp-K2, seed 0: another sweep has it in hand" in capsys.readouterr().out
     ((*_, out),) = [[flag for flag in argv if "dots-" in str(flag)] for argv in asked]
     assert out.endswith("dots-vae-K1-seed0")
     command()
