@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("first", type=Path, help="folder of the run that the others are held to")
     parser.add_argument("others", type=Path, nargs="+", help="folders of runs on the same data")
     parser.add_argument("--draws", type=int, default=1, help="draws of the bound an image")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draws")
+    parser.add_argument("--seed", type=options.seed, default=0, help="seed of the draws")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options.add_data(parser, dataset=False)
     extend.add_flag(parser)
@@ -63,14 +63,19 @@ def compare(chosen: argparse.Namespace) -> dict[str, Any]:
     """Mean difference of each run's bound to the first one's, and its standard error over images."""
     checks.at_least("--draws", chosen.draws, 1)
     extend.run(chosen.extend)
-    name, *names = [folder.finished(path)["dataset"] for path in (chosen.first, *chosen.others)]
-    for path, other in zip(chosen.others, names, strict=True):
+    name, mixture = _data_of(chosen.first)
+    for path in chosen.others:
+        other, others_mixture = _data_of(path)
         if other != name:
             raise UserError(
                 f"{path} is a run on {other}, but {chosen.first} is one on {name}; give runs of one "
                 "data set."
             )
-    test = load(name, **options.places(chosen)).test
+        if others_mixture != mixture:
+            raise UserError(
+                f"{path} is a run on another mixture than {chosen.first}; give runs of one data set."
+            )
+    test = load(name, **options.places(chosen), **mixture).test
     key = jax.random.key(chosen.seed)
 
     def bound(path: Path) -> np.ndarray:
@@ -86,6 +91,12 @@ def compare(chosen: argparse.Namespace) -> dict[str, Any]:
         "draws": chosen.draws,
         "better_by": {name: mean_and_error(values) for name, values in differences.items()},
     }
+
+
+def _data_of(path: Path) -> tuple[str, dict[str, Any]]:
+    """The data set of a finished run, and the options that it was made with."""
+    config = folder.finished(path)
+    return config["dataset"], {name: config[name] for name in options.MIXTURE if name in config}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from cpvae_jax.rows import sample_of
 from experiments import diagnosis, extend, folder, processes, provenance
 from experiments.data import Dataset, check, load
 from experiments.data.places import Places
-from experiments.options import places
+from experiments.options import MIXTURE, places
 from experiments.progress import Interrupt, Log
 
 
@@ -141,7 +141,7 @@ def settings(options: argparse.Namespace, config: Config, training: Training) ->
     precision that runs had before it could be chosen, so that those go on too.
     """
     left_out = {"epochs"} | ({"precision"} if training.precision == Training.precision else set())
-    mixture = {name: getattr(options, name) for name in ("means", "stds", "weights", "num")}
+    mixture = {name: getattr(options, name) for name in MIXTURE}
     return {
         "dataset": str(options.dataset),
         **{name: value for name, value in mixture.items() if value is not None},

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import extend
+from experiments.options import seed
 
 FORMATS = (".png", ".npz")
 
@@ -33,7 +34,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=Path("samples.png"),
         help="file to write: .png, a picture of images, or .npz, the numbers as array x",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the draw")
+    parser.add_argument("--seed", type=seed, default=0, help="seed of the draw")
     parser.add_argument(
         "--weights",
         choices=("aggregate", "uniform"),

@@ -6,6 +6,7 @@ and one line in `LOADERS`.
 
 import os
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,12 @@ def load(
     (1,)
     """
     places = Places.find(data_dir, manual_dir, cache_dir)
-    if name in LOADERS:
-        return LOADERS[str(name)](places, **options)
-    if options:
-        raise UserError(f"The data set {name} takes no option {', '.join(options)}: leave it out.")
+    loader = LOADERS.get(str(name))
+    taken = signature(loader).parameters if loader else {}
+    if refused := [option for option in options if option not in taken]:
+        raise UserError(f"The data set {name} takes no option {', '.join(refused)}: leave it out.")
+    if loader:
+        return loader(places, **options)
     path = Path(name).expanduser()
     if path.is_dir():
         return arrays.load(path) if arrays.found_in(path) else images.load(path, places)

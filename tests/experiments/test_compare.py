@@ -51,3 +51,23 @@ def test_runs_of_other_data_and_folders_without_a_run_are_told(finished, tmp_pat
         error = capsys.readouterr().err
         assert sentence in error
         assert error.count("\n") == 1
+
+
+def test_runs_on_a_mixture_are_compared_on_that_mixture(tmp_path, capsys):
+    mixture, config = (
+        {"means": [50.0, 60.0], "num": 500},
+        cpvae_jax.Config(shape=(1,), K=2, latent=1, hidden=(4,), likelihood="gaussian"),
+    )
+    data = load("synthetic", **mixture)
+    params = cpvae_jax.initialise(jax.random.key(0), config, data.train)
+    for name, of in (("a", mixture), ("b", mixture), ("c", {})):
+        cpvae_jax.save(tmp_path / name / "checkpoints", params)
+        (tmp_path / name / folder.SCORES).write_text("{}")
+        (tmp_path / name / folder.CONFIG).write_text(json.dumps({"dataset": "synthetic", **of}))
+    a, b, c = (str(tmp_path / name) for name in "abc")
+    out = tmp_path / "pair.json"
+    assert compare.main([a, b, "--out", str(out)]) == 0
+    own = cpvae_jax.bound_terms(params, jax.random.key(0), data.test)["bound"]
+    assert json.loads(out.read_text())["bound"] == pytest.approx(own.mean(), abs=1e-4)
+    assert compare.main([a, c]) == 2
+    assert "is a run on another mixture than" in capsys.readouterr().err

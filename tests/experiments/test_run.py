@@ -187,6 +187,7 @@ def test_a_folder_that_holds_a_run_is_not_touched(data, finished, capsys, change
         (["--resume"], "holds no run to resume"),
         (["--dataset", "synthetic", "--likelihood", "bernoulli"], "--likelihood gaussian"),
         (["--means", "1", "2"], "takes no option"),
+        (["--dataset", "digits", "--num", "100"], "digits takes no option num"),
     ],
 )
 def test_a_mistake_is_one_sentence(data, tmp_path, capsys, arguments, words):
@@ -220,7 +221,16 @@ def test_images_of_mixed_sizes_are_refused(tmp_path, capsys):
     assert "1.png" in sentence(capsys)
 
 
-@pytest.mark.parametrize("flag", [["--likelihood", "normal"], ["--K", "ten"], ["--colour", "red"]])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        ["--likelihood", "normal"],
+        ["--K", "ten"],
+        ["--colour", "red"],
+        ["--seed", "-1"],
+        ["--seed", str(2**32)],
+    ],
+)
 def test_an_unknown_flag_or_value_is_told_by_the_parser(flag, capsys):
     with pytest.raises(SystemExit) as stop:
         run.main(flag)
