@@ -32,11 +32,11 @@ def _version(package: str) -> str | None:
         return None
 
 
-def threads() -> int | None:
+def threads() -> int:
     """Cores that this process and its children may use; PyTorch and XLA take as many threads."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    return os.cpu_count() or 1
 
 
 def busy_cores(seconds: float = 1.0) -> float:

@@ -84,7 +84,8 @@ def _sum(mesh: Any, size: int) -> float:
 
 
 def run(processes: int, batch: int) -> dict[str, float]:
-    """One measurement, in processes of its own; each is pinned to a core where that can be done."""
+    """One measurement, in processes of its own, each kept on a core of its own."""
+    cores = sorted(os.sched_getaffinity(0))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -100,7 +101,7 @@ def run(processes: int, batch: int) -> dict[str, float]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                preexec_fn=partial(os.sched_setaffinity, 0, {process}),
+                preexec_fn=partial(os.sched_setaffinity, 0, {cores[process]}),
             )
         )
     told = [process.communicate() for process in started]
@@ -157,9 +158,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if chosen.child:
         child(chosen.processes, chosen.process, chosen.child, chosen.batch[0])
         return
-    if not 1 < chosen.processes <= (os.cpu_count() or 1):
+    if not hasattr(os, "sched_setaffinity"):
+        parser.error("this system does not keep a process on a core, which is what is measured")
+    if not 1 < chosen.processes <= machine.threads():
         parser.error(
-            f"--processes is {chosen.processes}; each takes a core, and there are {os.cpu_count()}"
+            f"--processes is {chosen.processes}; each takes a core, and there are "
+            f"{machine.threads()}"
         )
     results = Results(chosen.out, {"device": chosen.device, "repeats": chosen.repeats})
     measured = []
