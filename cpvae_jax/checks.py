@@ -92,11 +92,28 @@ def category(K: int, k: jax.typing.ArrayLike) -> jax.Array:
 
 def keys(key: jax.Array) -> jax.Array:
     """Random keys of either kind, `jax.random.key` or `jax.random.PRNGKey`, as those of the first."""
-    if is_key(jnp.asarray(key)):
-        return key
-    if jnp.asarray(key).dtype != jnp.uint32:
-        raise UserError(f"key is {key!r}; give a random key, such as jax.random.key(0).")
-    return jax.random.wrap_key_data(key)
+    try:
+        found = jnp.asarray(key)
+        return found if is_key(found) else jax.random.wrap_key_data(found)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"key is {key!r}; give a random key, such as jax.random.key(0), or an array of them where "
+            "several seeds are trained."
+        ) from error
+
+
+def key(given: jax.Array) -> jax.Array:
+    """A single random key."""
+    found = keys(given)
+    if found.ndim:
+        raise UserError(f"key has the shape {found.shape}; give a single random key.")
+    return found
+
+
+def temperature(value: jax.typing.ArrayLike) -> None:
+    """Raise `UserError` for a temperature that relaxes nothing."""
+    if concrete(value) and not np.asarray(value) > 0:
+        raise UserError(f"temperature is {value}; it must be a positive number.")
 
 
 def at_least(name: str, value: int, least: int) -> None:

@@ -163,21 +163,27 @@ def _replace(record: Any, name: str, value: Any) -> None:
 
 def _whole(name: str, value: Any) -> int:
     try:
+        if isinstance(value, bool):
+            raise TypeError
         return operator.index(value)
     except TypeError:
         raise UserError(f"{name} is {value!r}; it must be a whole number.") from None
 
 
 def _whole_tuple(name: str, value: Any, example: str) -> tuple[int, ...]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise UserError(f"{name} is {value!r}; give whole numbers, such as {example}.")
-    return tuple(_whole(name, n) for n in value)
+    try:
+        if isinstance(value, str | bytes | set):
+            raise TypeError
+        numbers = tuple(value)
+    except TypeError:
+        raise UserError(f"{name} is {value!r}; give whole numbers, such as {example}.") from None
+    return tuple(_whole(name, n) for n in numbers)
 
 
 def _positive(name: str, value: Any, otherwise: str = "") -> float:
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (number > 0 and math.isfinite(number)):
         raise UserError(f"{name} is {value!r}; it must be a positive number{otherwise}.")

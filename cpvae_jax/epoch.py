@@ -1,8 +1,9 @@
 """An epoch of one seed: the state, a step of the optimiser, validation, early stopping.
 
-Eq. (10), (11) and (12) of the paper are gradients of one expression: reparametrised draws of
-c and z carry gradients to the encoder (11), the decoder (10) and, through the exact
-divergence, to the priors (12). `jax.grad` of `loss` is all three.
+Eq. (10), Eq. (11) and Eq. (12) of the paper are gradients of one expression: reparametrised draws
+of c and z carry gradients to the encoder (11), the decoder (10) and, through the exact
+divergence, to the priors (12). `jax.grad` of `loss` is all three. The paper prints (12) with a
+minus sign before ∇ log p(z|c), which belongs to the loss: the bound rises with log p(z|c).
 
 Pure functions of arrays; `train` compiles them, for several seeds and devices.
 """

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import categorical, checks, devices, gaussian, likelihoods
+from cpvae_jax import categorical, checks, devices, gaussian, likelihoods, stream
 from cpvae_jax.interface import bound
 from cpvae_jax.models import cpvae
 from cpvae_jax.precision import exact
@@ -69,7 +69,7 @@ def bound_terms(
     """
     checks.at_least("samples", samples, 1)
     flat = checks.data(params.config, data, "data")
-    key = checks.keys(key)
+    key = checks.key(key)
     placed = devices.everywhere(params, mesh)
 
     def once(key: jax.Array, batch: jax.Array) -> dict[str, jax.Array]:
@@ -88,12 +88,16 @@ def aggregated_posterior(
     mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set, [K]; it may be `Rows`."""
-    if isinstance(data, Rows):
-        checks.shape(params.config, data.sample(1), "data")
-    flat = data if isinstance(data, Rows) else checks.data(params.config, data, "data")
-    key = checks.keys(key)
+    readable = stream.readable(params.config, data, "data")
+    return mean_probs(params, checks.key(key), readable, mesh)
+
+
+def mean_probs(
+    params: Params, key: jax.Array, data: jax.Array | Rows, mesh: Mesh | None
+) -> np.ndarray:
+    """`aggregated_posterior` of data that have been looked at, which takes long for `Rows`."""
     one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
-    probs = in_batches(one_batch, key, flat, BATCH, mesh)
+    probs = in_batches(one_batch, key, data, BATCH, mesh)
     return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
 
 
@@ -159,7 +163,7 @@ def log_likelihood(
             progress(done, len(flat))
         return value
 
-    return in_batches(piece, checks.keys(key), flat, batch, mesh)
+    return in_batches(piece, checks.key(key), flat, batch, mesh)
 
 
 @partial(jax.jit, static_argnames=("samples", "chunk", "mesh"))
@@ -207,7 +211,7 @@ def decomposition(
     """
     checks.at_least("draws", draws, 1)
     flat = checks.data(params.config, data, "data")
-    return jax.tree.map(float, _decomposition(params, checks.keys(key), flat, draws=draws))
+    return jax.tree.map(float, _decomposition(params, checks.key(key), flat, draws=draws))
 
 
 @partial(jax.jit, static_argnames="draws")

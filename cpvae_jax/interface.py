@@ -38,7 +38,7 @@ def initialise(
     """
     if data is not None:
         data = checks.data(config, data, "data")
-    return cpvae.init(checks.keys(key), config, data)
+    return cpvae.init(checks.key(key), config, data)
 
 
 def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
@@ -162,8 +162,9 @@ def bound(
     """
     if estimator not in ESTIMATORS:
         raise UserError(f"estimator is {estimator!r}; choose one of {', '.join(ESTIMATORS)}.")
+    checks.temperature(temperature)
     data = checks.data(params.config, x)
-    return _bound(params, checks.keys(key), data, temperature, estimator=estimator, mesh=mesh)
+    return _bound(params, checks.key(key), data, temperature, estimator=estimator, mesh=mesh)
 
 
 @partial(jax.jit, static_argnames=("estimator", "mesh"))
@@ -232,7 +233,7 @@ def sample(
         weights = "aggregate" if prior.inferred else "uniform"
     if weights not in WEIGHTS:
         raise UserError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}.")
-    key_c, key_x = jax.random.split(checks.keys(key))
+    key_c, key_x = jax.random.split(checks.key(key))
     K = params.config.K
     if category is None:
         probs = params.aggregate if weights == "aggregate" else jnp.full(K, 1 / K)

@@ -237,5 +237,5 @@ def finish(
     index = best_seed(state) if seed is None else seed
     params = best_params(state, index, mesh)
     key = epoch.streams(devices.home(state.key, mesh)[index]).valid
-    aggregate = estimate.aggregated_posterior(params, key, train, mesh=mesh)
+    aggregate = estimate.mean_probs(params, key, train, mesh)
     return replace(params, aggregate=jnp.asarray(aggregate))

@@ -239,6 +239,25 @@ def test_keys_of_both_kinds_give_the_same_numbers_and_others_are_told(model, x):
         sample(model, 0)
 
 
+@pytest.mark.parametrize("key", [None, np.zeros(3, np.uint32), [1, 2]], ids=str)
+def test_what_is_no_key_is_told(key, model, x):
+    with pytest.raises(UserError, match="give a random key"):
+        sample(model, key)
+    with pytest.raises(UserError, match="give a random key"):
+        bound(model, key, x)
+
+
+def test_several_keys_where_one_is_needed_are_told(model):
+    with pytest.raises(UserError, match=r"key has the shape \(2,\); give a single random key"):
+        sample(model, jax.random.split(KEY))
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, np.nan])
+def test_a_temperature_that_relaxes_nothing_is_told(temperature, model, x):
+    with pytest.raises(UserError, match=f"temperature is {temperature}"):
+        bound(model, KEY, x, estimator="relaxed", temperature=temperature)
+
+
 def test_predictions_are_the_probabilities_of_the_encoding(model, x):
     np.testing.assert_array_equal(predict(model, x), encode(model, x).probs)
 
@@ -264,7 +283,11 @@ def test_a_gaussian_model_takes_any_finite_number(shaken, x):
         ({"hidden": 300}, r"hidden is 300; give whole numbers, such as \(300, 300\)"),
         ({"shape": "28"}, "shape is '28'; give whole numbers"),
         ({"shape": (2.5,)}, "shape is 2.5; it must be a whole number"),
+        ({"shape": np.array(5)}, "shape is array"),
+        ({"shape": {3, 1}}, "shape is {1, 3}"),
+        ({"K": True}, "K is True"),
         ({"scale": "wide"}, "scale is 'wide'"),
+        ({"scale": 10**400}, "scale is 1000"),
         ({"scale": 0.0}, "scale is 0.0"),
         ({"scale": float("nan")}, "scale is nan"),
         ({"binarise": "maybe"}, "'maybe'; choose one of dynamic, threshold, none"),

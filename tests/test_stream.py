@@ -151,6 +151,8 @@ def test_rows_are_refused_where_an_array_is_needed(images):
             call()
     with pytest.raises(UserError, match="data has the shape"):
         cpvae_jax.aggregated_posterior(params, key, Rows([images[:, 0]]))
+    with pytest.raises(UserError, match=r"data holds .* NaN"):
+        cpvae_jax.aggregated_posterior(params, key, Rows([np.nan * images.astype(np.float32)]))
 
 
 def test_data_that_the_model_cannot_read_are_told(images):

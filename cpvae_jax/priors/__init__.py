@@ -62,7 +62,7 @@ def of(config: Config) -> Prior:
     if name not in names():
         raise UserError(
             f"model is {name!r}; choose one of {', '.join(names())}, or register a prior of your own "
-            "first, see cpvae_jax.priors.register."
+            "first, see cpvae_jax.priors.register; a command takes its file by --extend."
         )
     prior = PRIORS[name if name in PRIORS else name.removeprefix(TWO_LEVELS)]
     if prior.single and config.K != 1:
