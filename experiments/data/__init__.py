@@ -6,7 +6,7 @@ and one line in `LOADERS`.
 
 import os
 from collections.abc import Callable
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,9 @@ def load(
     places = Places.find(data_dir, manual_dir, cache_dir)
     loader = LOADERS.get(str(name))
     taken = signature(loader).parameters if loader else {}
-    if refused := [option for option in options if option not in taken]:
+    anything = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values())
+    refused = [option for option in options if option not in taken and not anything]
+    if refused:
         raise UserError(f"The data set {name} takes no option {', '.join(refused)}: leave it out.")
     if loader:
         return loader(places, **options)

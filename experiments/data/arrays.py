@@ -14,7 +14,13 @@ from experiments.data.labels import as_labels
 
 def found_in(path: Path) -> bool:
     """Whether a folder is one of arrays."""
-    return any(path.glob("train*.npy"))
+    return bool(_training_files(path))
+
+
+def _training_files(path: Path) -> list[Path]:
+    """The files of training examples in the order of their names; labels of theirs are not used."""
+    files = sorted(path.glob("train*.npy"))
+    return [file for file in files if not file.stem.endswith("_labels")]
 
 
 def load(path: Path) -> Dataset:
@@ -28,7 +34,7 @@ def load(path: Path) -> Dataset:
     Raises:
       UserError: a file is missing or damaged, or holds another type or shape.
     """
-    train = Rows([_mapped(file) for file in sorted(path.glob("train*.npy"))])
+    train = Rows([_mapped(file) for file in _training_files(path)])
     parts = {name: np.array(_mapped(path / f"{name}.npy")) for name in ("valid", "test")}
     given = {
         name: np.load(path / f"{name}_labels.npy", allow_pickle=False)

@@ -22,6 +22,8 @@ def load(path: Path) -> Dataset:
     permutation, or `train` and optionally `valid`, `test`, `train_labels` and so on; a missing
     part is a tenth of `train`. Examples have any shape. True and false become 255 and 0, and so
     do integers that are all 1 or 0; other integers in 0..255 become uint8, and all else float32.
+    Rows of a table, `[N, X]`, are grey levels only as uint8: other integers are float32, and
+    fractions from 0 to 1 are real numbers, where those of an image are grey levels.
 
     Raises:
       UserError: the file is missing, damaged, without a known key, or holds anything but numbers.
@@ -51,7 +53,7 @@ def load(path: Path) -> Dataset:
         train_labels=labels["train"],
         valid_labels=labels["valid"],
         test_labels=labels["test"],
-        likelihood="bernoulli" if all(map(_are_probabilities, parts.values())) else "gaussian",
+        likelihood="bernoulli" if all(map(_are_grey, parts.values())) else "gaussian",
         source=source + ".",
         class_names=class_names,
     )
@@ -112,7 +114,8 @@ def _as_values(parts: Arrays) -> Arrays:
         with np.errstate(over="ignore"):  # too large for float32: `check` finds the infinity
             return {part: a.astype(np.float32, copy=False) for part, a in parts.items()}
     high = max((int(a.max()) for a in whole), default=0)
-    if high > 255 or any(int(a.min()) < 0 for a in whole):
+    counts = high > 1 and any(a.ndim == 2 and a.dtype != np.uint8 for a in whole)
+    if high > 255 or counts or any(int(a.min()) < 0 for a in whole):
         return {part: a.astype(np.float32) for part, a in parts.items()}
     parts = {part: a.astype(np.uint8, copy=False) for part, a in parts.items()}
     if high > 1:
@@ -121,5 +124,10 @@ def _as_values(parts: Arrays) -> Arrays:
     return {part: a * np.uint8(255) for part, a in parts.items()}
 
 
-def _are_probabilities(x: np.ndarray) -> bool:
-    return x.dtype == np.uint8 or (x.size > 0 and bool(x.min() >= 0 and x.max() <= 1))
+def _are_grey(x: np.ndarray) -> bool:
+    """Whether values are black and white, or grey levels; of a table's fractions, only the first."""
+    if x.dtype == np.uint8 or x.size == 0:
+        return x.dtype == np.uint8
+    if x.ndim == 2:
+        return bool(np.isin(x, (0, 1)).all())
+    return bool(x.min() >= 0 and x.max() <= 1)

@@ -20,6 +20,7 @@ def folder(tmp_path):
     for name, num in (("train-0", 60), ("train-1", 40), ("valid", 20), ("test", 30)):
         np.save(path / f"{name}.npy", rng.integers(0, 256, (num, 4, 3), dtype=np.uint8))
     np.save(path / "test_labels.npy", rng.integers(0, 3, 30))
+    np.save(path / "train_labels.npy", rng.integers(0, 3, 100))
     return path
 
 

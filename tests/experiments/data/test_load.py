@@ -16,6 +16,13 @@ def test_an_unknown_name_lists_the_known(tmp_path):
     assert set(LOADERS) == {"mnist", "omniglot", "synthetic", "digits"}
 
 
+def test_a_data_set_of_ones_own_takes_its_options(monkeypatch):
+    monkeypatch.setitem(LOADERS, "mine", lambda places, **options: options)
+    assert load("mine", num=3) == {"num": 3}
+    with pytest.raises(UserError, match="digits takes no option num"):
+        load("digits", num=3)
+
+
 def test_a_file_of_another_kind_is_no_npz(tmp_path):
     (tmp_path / "data.csv").write_text("1,2")
     with pytest.raises(UserError, match=r"data.csv is no .npz file"):

@@ -52,10 +52,12 @@ def test_missing_parts_come_out_of_train(saved):
         (np.array([0, 1, 1], bool), np.uint8, 255, "bernoulli"),
         (np.array([0, 1, 1], np.int64), np.uint8, 255, "bernoulli"),
         (np.array([0, 1, 1], np.uint8), np.uint8, 255, "bernoulli"),
-        (np.array([0, 1, 7], np.int64), np.uint8, 7, "bernoulli"),
+        (np.array([0, 1, 7], np.uint8), np.uint8, 7, "bernoulli"),
+        (np.array([0, 1, 7], np.int64), np.float32, 7, "gaussian"),
         (np.array([0, 1, 256], np.int64), np.float32, 256, "gaussian"),
         (np.array([-1, 1, 2], np.int8), np.float32, 2, "gaussian"),
-        (np.array([0.0, 0.5, 1.0]), np.float32, 1, "bernoulli"),
+        (np.array([0.0, 1.0, 1.0]), np.float32, 1, "bernoulli"),
+        (np.array([0.0, 0.5, 1.0]), np.float32, 1, "gaussian"),
         (np.array([0.0, 0.5, 1.5], np.float16), np.float32, 1.5, "gaussian"),
     ],
 )
@@ -64,6 +66,15 @@ def test_types(saved, given, dtype, high, likelihood):
     assert (data.train.dtype, data.likelihood, data.shape) == (dtype, likelihood, (1,))
     assert data.train.max() == high
     check(data, likelihood)
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype"), [(np.array([0, 1, 7]), np.uint8), (np.array([0.0, 0.5, 1.0]), np.float32)]
+)
+def test_of_images_whole_numbers_and_fractions_are_grey_levels(saved, given, dtype):
+    given = given[:, None, None]
+    data = saved(train=given, valid=given, test=given)
+    assert (data.train.dtype, data.likelihood, data.shape) == (dtype, "bernoulli", (1, 1))
 
 
 @pytest.mark.parametrize("value", [np.nan, 1e300])
