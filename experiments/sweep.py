@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -131,8 +132,9 @@ class Sweep(NamedTuple):
         results = [self.result(cell, seed) for seed in range(first, first + number)]
         if all(path.exists() for path in results):
             return 0
-        path = self._folder(cell, first, number)
-        with folder.locked(path.with_name(f".{path.name}.lock")) as mine:
+        with ExitStack() as stack:
+            locks = (self.runs / f".{path.stem}.lock" for path in results)
+            mine = all(stack.enter_context(folder.locked(path)) for path in locks)
             if mine and all(path.exists() for path in results):  # by another one, meanwhile
                 return 0
             title = f"== {cell.name}, seed {first}"

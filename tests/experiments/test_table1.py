@@ -85,6 +85,9 @@ def test_what_another_sweep_has_in_hand_is_left_to_it(command, tmp_path, monkeyp
     assert "== dots-cp-K2, seed 0: another sweep has it in hand" in capsys.readouterr().out
     ((*_, out),) = [[flag for flag in argv if "dots-" in str(flag)] for argv in asked]
     assert out.endswith("dots-vae-K1-seed0")
+    with folder.locked(tmp_path / "runs" / "short" / ".dots-cp-K2-seed1.lock"):
+        command("--only", "*cp*", "--seeds", "2", "--side-by-side", "2")  # a program of both
+    assert len(asked) == 1
     command()
     assert len(asked) == 3
 
