@@ -216,7 +216,13 @@ def finished(path: Path) -> dict[str, Any]:
 
 def read(path: Path) -> dict[str, Any]:
     """The configuration of a run, from its file; `UserError` where there is none."""
-    return read_json(path, "choose another folder with --out")
+    found = read_json(path, "choose another folder with --out")
+    return {k: same_path(v) if k == "dataset" else v for k, v in found.items()}
+
+
+def same_path(dataset: str) -> str:
+    """A data set's name or path without a slash at its end, which a shell may add."""
+    return str(dataset).rstrip("/") or "/"
 
 
 def read_json(path: Path, remedy: str) -> dict[str, Any]:

@@ -21,19 +21,44 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from cpvae_jax import Config, Params, Training, checkpoint, checks, devices, priors, stream, train
+from cpvae_jax import (
+    Config,
+    Params,
+    Training,
+    UserError,
+    checkpoint,
+    checks,
+    devices,
+    likelihoods,
+    priors,
+    stream,
+    train,
+)
 from cpvae_jax.rows import sample_of
 from experiments import diagnosis, extend, folder, processes, provenance
 from experiments.data import Dataset, check, load
 from experiments.data.places import Places
-from experiments.options import MIXTURE, places
+from experiments.options import MIXTURE, SEEDS, places
 from experiments.progress import Interrupt, Log
+
+READ_AS = {
+    "bernoulli": "likelihood bernoulli: grey levels, black or white; for real numbers take "
+    "--likelihood gaussian\n",
+    "gaussian": "likelihood gaussian: real numbers, of one noise; for grey levels take "
+    "--likelihood bernoulli\n",
+}
+"""What the values of data are taken for, told at the start of a run."""
 
 
 def run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     """The whole of a run, from the data to the pictures; 0, or 130 or 143 if interrupted."""
-    for name, least in (("seeds", 1), ("seed", 0), ("bound_samples", 1), ("log_likelihood", 0)):
+    for name, least in (("seeds", 1), ("bound_samples", 1), ("log_likelihood", 0)):
         checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
+    if options.seed + options.seeds > SEEDS:
+        raise UserError(
+            f"--seed {options.seed} and --seeds {options.seeds} go beyond the last seed, {SEEDS - 1}; "
+            "give a smaller --seed."
+        )
     if options.likelihood_images is not None:
         checks.at_least("--likelihood-images", options.likelihood_images, 2)
     processes.join(options)
@@ -49,6 +74,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
     given = {f.name: getattr(options, f.name) for f in fields(Training) if f.name in options}
     training = Training(**{**data.training, **given})
     config = model_config(options, data)
+    likelihoods.of(config)  # a name that there is not is told before a folder is made
     check(data, config.likelihood)
     path = options.out or default_path(options)
     with folder.open_run(
@@ -57,7 +83,7 @@ def _run(options: argparse.Namespace, arguments: Sequence[str]) -> int:
         resume=options.resume,
         writer=processes.first(),
     ) as run_folder:
-        print(f"{data.source}\nrun folder: {path}", flush=True)
+        print(f"{data.source}\n{READ_AS.get(config.likelihood, '')}run folder: {path}", flush=True)
         run_folder.append(folder.SESSIONS, provenance.describe(arguments))
         state, trained, stopped_by = train_in(run_folder, options, config, training, data, mesh)
         if trained is None:
@@ -92,12 +118,13 @@ def keep_compiled(path: Path) -> None:
 
 def load_data(options: argparse.Namespace) -> Dataset:
     """The data set that the flags name; those of the synthetic mixture go along if given."""
-    mixture = {
-        name: getattr(options, name)
-        for name in ("means", "stds", "weights", "num")
-        if getattr(options, name) is not None
-    }
-    return load(options.dataset, **places(options), **mixture)
+    return load(options.dataset, **places(options), **mixture(options))
+
+
+def mixture(options: argparse.Namespace) -> dict[str, Any]:
+    """What the flags say of the synthetic mixture."""
+    given = {name: getattr(options, name) for name in MIXTURE}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def model_config(options: argparse.Namespace, data: Dataset) -> Config:
@@ -141,10 +168,9 @@ def settings(options: argparse.Namespace, config: Config, training: Training) ->
     precision that runs had before it could be chosen, so that those go on too.
     """
     left_out = {"epochs"} | ({"precision"} if training.precision == Training.precision else set())
-    mixture = {name: getattr(options, name) for name in MIXTURE}
     return {
-        "dataset": str(options.dataset),
-        **{name: value for name, value in mixture.items() if value is not None},
+        "dataset": folder.same_path(options.dataset),
+        **mixture(options),
         "seed": options.seed,
         "seeds": options.seeds,
         "model": {**config.to_dict(), "shape": list(config.shape), "hidden": list(config.hidden)},
@@ -247,6 +273,7 @@ def score(
     mesh: Mesh | None,
 ) -> None:
     """Score every seed on the test split, write metrics.json, and print the kept seed's scores."""
+    from experiments import pictures
     from experiments.evaluate import evaluate, summary
 
     best = train.best_seed(state)
@@ -283,6 +310,7 @@ def score(
             "seconds_training": sum(line["seconds"] for line in history),
             "seconds_scoring": time.monotonic() - began,
             "kept_seed": seeds(options)[best],
+            "value_range": pictures.value_range(trained[best].config, data.test),
             "seeds": per_seed,
         },
     )

@@ -12,7 +12,8 @@ from experiments import extend
 MIXTURE = ("means", "stds", "weights", "num")
 """Flags of the synthetic data set, kept in the configuration of a run."""
 
-LIKELIHOODS = ("auto", "bernoulli", "gaussian")
+SEEDS = 2**32
+"""Seeds that there are: from 0 up."""
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -101,9 +102,9 @@ def _model(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--likelihood",
-        choices=LIKELIHOODS,
         default="auto",
-        help="distribution of x given z and c; auto takes what suits the data",
+        help="distribution of x given z and c: bernoulli (grey levels, black or white), gaussian (real "
+        "numbers), or one of your own; auto takes what suits the data, and says so",
     )
     group.add_argument(
         "--scale",
@@ -176,8 +177,8 @@ def _devices(group: argparse._ArgumentGroup) -> None:
 def seed(text: str) -> int:
     """A seed that every generator of random numbers takes."""
     number = int(text)
-    if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"{text} is no seed; give a number from 0 to {2**32 - 1}")
+    if not 0 <= number < SEEDS:
+        raise argparse.ArgumentTypeError(f"{text} is no seed; give a number from 0 to {SEEDS - 1}")
     return number
 
 

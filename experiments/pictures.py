@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import Config, files, priors
+from cpvae_jax import Config, files, likelihoods, priors
 from cpvae_jax.types import Params
 
 mpl.use("Agg")
@@ -93,9 +94,27 @@ def show_tiled(axes: plt.Axes, image: np.ndarray) -> None:
         spine.set_visible(False)
 
 
-def _show_values(axes: plt.Axes, rows: np.ndarray, labels: Sequence[str]) -> None:
-    """Vectors [rows, columns, X] with a label beside each row: a number as a point of its row, X of
-    them as a curve that is scaled to fit the row."""
+def comparable(params: Params, x: np.ndarray) -> np.ndarray:
+    """Examples [..., *shape] as [..., X], of real numbers standardised as the networks see them: the
+    entries of a table have units of their own. A single number stays what it is."""
+    flat = x.reshape(*x.shape[: x.ndim - len(params.config.shape)], -1)
+    if flat.shape[-1] == 1:
+        return flat
+    standardise = likelihoods.of(params.config).standardise
+    return np.asarray(standardise(params.likelihood, jnp.asarray(flat)))
+
+
+def _unit(params: Params) -> str:
+    real = params.config.likelihood == "gaussian" and params.config.size > 1
+    return ", standardised" if real else ""
+
+
+def _show_values(
+    axes: plt.Axes, params: Params, examples: np.ndarray, labels: Sequence[str]
+) -> None:
+    """Examples [rows, columns, *shape] with a label beside each row: a number as a point of its row,
+    X of them as a curve that is scaled to fit the row."""
+    rows = comparable(params, examples)
     low, high = rows.min(), rows.max()
     for at, row in enumerate(rows):
         if rows.shape[2] == 1:
@@ -105,9 +124,8 @@ def _show_values(axes: plt.Axes, rows: np.ndarray, labels: Sequence[str]) -> Non
             axes.plot(at + curves.T, color="tab:blue", linewidth=0.7, alpha=0.6)
     axes.set_yticks(np.arange(len(rows)), labels)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(
-        "mean of x" if rows.shape[2] == 1 else f"entry of x, values {low:.3g} to {high:.3g}"
-    )
+    values = f"entry of x, values {low:.3g} to {high:.3g}{_unit(params)}"
+    axes.set_xlabel("mean of x" if rows.shape[2] == 1 else values)
 
 
 def white(config: Config, data: np.ndarray) -> float:
@@ -130,10 +148,10 @@ def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> Non
         x = cpvae_jax.sample(params, key, num=COLUMNS**2)
         grid(path, np.asarray(x), "Samples", bounds=value_range(params.config, data))
     else:
-        rows = np.asarray(cpvae_jax.sample(params, key, num=COLUMNS)).reshape(1, COLUMNS, -1)
+        rows = np.asarray(cpvae_jax.sample(params, key, num=COLUMNS))
         with plt.rc_context(STYLE):
             figure, axes = plt.subplots(figsize=(6.4, 1.5))
-            _show_values(axes, rows, [""])
+            _show_values(axes, params, rows.reshape(1, *rows.shape), [""])
             axes.set_title("Samples")
             save(figure, path)
 
@@ -155,7 +173,7 @@ def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.nda
             show_rows(axes, rows, labels, bounds=value_range(params.config, data))
         else:
             figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.2 * len(order)))
-            _show_values(axes, rows.reshape(*rows.shape[:2], -1), labels)
+            _show_values(axes, params, rows, labels)
         axes.set_title(title)
         save(figure, path)
 
@@ -166,11 +184,11 @@ def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
     originals = data[:count]
     rebuilt = np.asarray(cpvae_jax.reconstruct(params, originals))
     with plt.rc_context(STYLE):
+        grey = originals.dtype == np.uint8
+        shown = originals / 255 * white(params.config, data) if grey else originals
         if is_image(params.config.shape) and count >= COLUMNS:
             full = count // COLUMNS * COLUMNS
             shape = (full // COLUMNS, COLUMNS, *params.config.shape)
-            grey = originals.dtype == np.uint8
-            shown = originals / 255 * white(params.config, data) if grey else originals
             pairs = np.stack([shown[:full].reshape(shape), rebuilt[:full].reshape(shape)], axis=1)
             rows = pairs.reshape(-1, *shape[1:])
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(rows)))
@@ -178,9 +196,10 @@ def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
             show_rows(axes, rows, labels, bounds=value_range(params.config, data))
         else:
             figure, axes = plt.subplots(figsize=(4, 4))
-            axes.plot(originals.ravel(), rebuilt.ravel(), ".", markersize=3)
-            axes.axline((float(originals.min()),) * 2, slope=1, color="gray", linewidth=1)
-            axes.set(xlabel="original", ylabel="rebuilt")
+            x, y = (comparable(params, values).ravel() for values in (shown, rebuilt))
+            axes.plot(x, y, ".", markersize=3)
+            axes.axline((float(x.min()),) * 2, slope=1, color="gray", linewidth=1)
+            axes.set(xlabel=f"original{_unit(params)}", ylabel=f"rebuilt{_unit(params)}")
         axes.set_title("Reconstructions of test examples")
         save(figure, path)
 

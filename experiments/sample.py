@@ -68,7 +68,7 @@ def write_samples(options: argparse.Namespace) -> None:
 
     import cpvae_jax
     from experiments import pictures
-    from experiments.folder import writing
+    from experiments.folder import SCORES, result, writing
 
     if options.out.suffix not in FORMATS:
         raise cpvae_jax.UserError(
@@ -89,13 +89,17 @@ def write_samples(options: argparse.Namespace) -> None:
         weights=options.weights,
         draw=options.draw,
     )
+    scores = options.run / SCORES
+    values = (
+        result(scores).get("value_range") if scores.is_file() else None
+    )  # of a saved model: none
     with writing(options.out):
         options.out.parent.mkdir(parents=True, exist_ok=True)
         if options.out.suffix == ".npz":
             np.savez_compressed(options.out, x=np.asarray(x))
         else:
             of = "" if options.category is None else f" of category {options.category}"
-            pictures.grid(options.out, np.asarray(x), f"Samples{of}")
+            pictures.grid(options.out, np.asarray(x), f"Samples{of}", bounds=values)
     print(f"wrote {options.num} samples to {options.out}")
 
 

@@ -126,6 +126,44 @@ def test_grey_levels_that_are_real_numbers_are_drawn_as_what_they_are(
     assert 0.1 < shown[0][9 * (picture != "samples") :].mean() < 0.7  # neither black nor white
 
 
+def plotted(monkeypatch):
+    """What is drawn as points or lines, from now on."""
+    drawn, plot = [], pictures.plt.Axes.plot
+
+    def noted(axes, *at, **how):
+        drawn.append(at)
+        return plot(axes, *at, **how)
+
+    monkeypatch.setattr(pictures.plt.Axes, "plot", noted)
+    return drawn
+
+
+def test_reconstructions_of_few_images_are_points_in_one_unit(grey, tmp_path, monkeypatch):
+    config = cpvae_jax.Config(shape=grey.shape, K=2, latent=2)
+    drawn, few = plotted(monkeypatch), grey.test[:5]
+    pictures.reconstructions(
+        tmp_path / "few.png", cpvae_jax.initialise(jax.random.key(0), config), few
+    )
+    original, rebuilt = drawn[0][:2]
+    np.testing.assert_allclose(original, few.ravel() / 255, atol=1e-6)
+    assert 0 < rebuilt.min() < rebuilt.max() < 1
+
+
+def test_columns_of_a_table_are_drawn_in_units_of_their_own(tmp_path, monkeypatch):
+    table = np.random.default_rng(0).normal(size=(200, 4)) * [1e-3, 1, 50, 1e5]
+    config = cpvae_jax.Config(shape=(4,), K=2, latent=2, likelihood="gaussian")
+    params = cpvae_jax.initialise(jax.random.key(0), config, table)
+    drawn = plotted(monkeypatch)
+    pictures.reconstructions(tmp_path / "rebuilt.png", params, table)
+    np.testing.assert_allclose(drawn[0][0].reshape(200, 4).std(axis=0), 1, atol=0.01)
+    drawn.clear()
+    pictures.samples(tmp_path / "samples.png", params, jax.random.key(1), table)
+    assert len(drawn) == config.K  # a row a category, its curves within it
+    for row, (curves,) in enumerate(drawn):
+        assert np.abs(curves - row).max() <= 0.4 + 1e-6
+        assert np.ptp(curves, axis=1).min() > 0.01  # every column is seen to vary
+
+
 def test_what_lies_beyond_black_and_white_is_drawn_as_these(tmp_path):
     images = np.array([-0.1, 0.5, 1.3, 1.0])[:, None, None] * np.ones((4, 2, 2))
     pictures.save_tiled(tmp_path / "tiled.png", images)

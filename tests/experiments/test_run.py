@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import cpvae_jax
-from experiments import diagnosis, run, sample
+from experiments import diagnosis, pictures, run, sample
 from experiments.folder import LOG, SCORES, SESSIONS
 from tests.experiments.told import sentence, wait_for_epochs
 
@@ -107,6 +107,19 @@ def test_samples_of_one_category(finished, tmp_path, capsys):
     assert "wrote 9 samples" in capsys.readouterr().out
 
 
+def test_white_is_the_same_in_pictures_of_few_and_of_many(data, tmp_path, monkeypatch):
+    """That of the data, and not the brightest pixel of a draw."""
+    shown, out = [], tmp_path / "run"
+    monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append(image))
+    assert command(data, out, "--epochs", "1", "--likelihood", "gaussian") == 0
+    for num in (1, 9):
+        shown.clear()
+        picture = str(tmp_path / "picture.png")
+        assert sample.main([str(out), "--category", "1", "--num", str(num), "--out", picture]) == 0
+        x = cpvae_jax.sample(cpvae_jax.load(out), jax.random.key(0), category=1, num=num)
+        np.testing.assert_allclose(shown[0][1:7, 1:7], np.clip(x[0] / 255, 0, 1), atol=1e-5)
+
+
 def test_stopped_and_resumed_equals_undisturbed(data, finished, tmp_path):
     out = tmp_path / "halves"
     assert command(data, out, "--epochs", "2") == 0
@@ -172,6 +185,15 @@ def test_a_folder_that_holds_a_run_is_not_touched(data, finished, capsys, change
     assert files(finished) == before
 
 
+def test_a_folder_is_the_same_data_with_a_slash_at_its_end(tmp_path):
+    rng, data = np.random.default_rng(0), tmp_path / "arrays"
+    data.mkdir()
+    for name in ("train", "valid", "test"):
+        np.save(data / f"{name}.npy", rng.random((120, 4), np.float32))
+    assert command(data, tmp_path / "out", "--epochs", "1") == 0
+    assert command(f"{data}/", tmp_path / "out", "--epochs", "2", "--resume") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -183,6 +205,8 @@ def test_a_folder_that_holds_a_run_is_not_touched(data, finished, capsys, change
         (["--binarise", "often"], "binarise is 'often'; choose one of"),
         (["--scale", "0", "--likelihood", "gaussian"], "scale is 0"),
         (["--seeds", "0"], "--seeds is 0"),
+        (["--seed", str(2**32 - 1), "--seeds", "2"], "go beyond the last seed, 4294967295"),
+        (["--likelihood", "normal"], "likelihood is 'normal'; choose one of bernoulli, gaussian"),
         (["--log-likelihood", "-5"], "--log-likelihood is -5"),
         (["--resume"], "holds no run to resume"),
         (["--dataset", "synthetic", "--likelihood", "bernoulli"], "--likelihood gaussian"),
@@ -224,7 +248,6 @@ def test_images_of_mixed_sizes_are_refused(tmp_path, capsys):
 @pytest.mark.parametrize(
     "flag",
     [
-        ["--likelihood", "normal"],
         ["--K", "ten"],
         ["--colour", "red"],
         ["--seed", "-1"],
