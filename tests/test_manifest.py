@@ -152,7 +152,7 @@ def large_json(step):
         (many_layers, "widths of 1 to 100 layers"),
         (another_value, "likelihood is 'poisson'"),
         (no_configuration, "is no configuration"),
-        (types_of_anything, "damaged"),
+        (types_of_anything, "must be a whole number"),
         (large_json, "_METADATA is larger than"),
     ],
 )
