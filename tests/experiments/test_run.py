@@ -14,8 +14,9 @@ import pytest
 from PIL import Image
 
 import cpvae_jax
-from experiments import diagnosis, pictures, run, sample
+from experiments import diagnosis, folder, job, pictures, run, sample
 from experiments.folder import LOG, SCORES, SESSIONS
+from experiments.options import parse
 from tests.experiments.told import sentence, wait_for_epochs
 
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
@@ -107,17 +108,24 @@ def test_samples_of_one_category(finished, tmp_path, capsys):
     assert "wrote 9 samples" in capsys.readouterr().out
 
 
-def test_white_is_the_same_in_pictures_of_few_and_of_many(data, tmp_path, monkeypatch):
-    """That of the data, and not the brightest pixel of a draw."""
-    shown, out = [], tmp_path / "run"
+def test_white_is_the_same_in_pictures_of_few_and_of_many(finished, tmp_path, monkeypatch):
+    """That of the data, which the scores of a run tell, and not the brightest pixel of a draw."""
+    assert json.loads((finished / SCORES).read_text())["value_range"] == [0, 1]
+    grey = 40 * np.random.default_rng(0).random((50, 6, 6))
+    config = cpvae_jax.Config(shape=(6, 6), K=3, latent=2, hidden=(8,), likelihood="gaussian")
+    params = cpvae_jax.initialise(jax.random.key(0), config, grey)
+    cpvae_jax.save(tmp_path / "run" / "checkpoints", params)
+    (tmp_path / "run" / SCORES).write_text('{"value_range": [0, 255]}')
+    shown, out = [], str(tmp_path / "picture.png")
     monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append(image))
-    assert command(data, out, "--epochs", "1", "--likelihood", "gaussian") == 0
     for num in (1, 9):
         shown.clear()
-        picture = str(tmp_path / "picture.png")
-        assert sample.main([str(out), "--category", "1", "--num", str(num), "--out", picture]) == 0
-        x = cpvae_jax.sample(cpvae_jax.load(out), jax.random.key(0), category=1, num=num)
-        np.testing.assert_allclose(shown[0][1:7, 1:7], np.clip(x[0] / 255, 0, 1), atol=1e-5)
+        assert (
+            sample.main([f"{tmp_path}/run", "--num", str(num), "--category", "1", "--out", out])
+            == 0
+        )
+        x = cpvae_jax.sample(params, jax.random.key(0), category=1, num=num)
+        np.testing.assert_allclose(shown[0][1:7, 1:7], x[0] / 255, atol=1e-5)
 
 
 def test_stopped_and_resumed_equals_undisturbed(data, finished, tmp_path):
@@ -186,12 +194,14 @@ def test_a_folder_that_holds_a_run_is_not_touched(data, finished, capsys, change
 
 
 def test_a_folder_is_the_same_data_with_a_slash_at_its_end(tmp_path):
-    rng, data = np.random.default_rng(0), tmp_path / "arrays"
-    data.mkdir()
-    for name in ("train", "valid", "test"):
-        np.save(data / f"{name}.npy", rng.random((120, 4), np.float32))
-    assert command(data, tmp_path / "out", "--epochs", "1") == 0
-    assert command(f"{data}/", tmp_path / "out", "--epochs", "2", "--resume") == 0
+    config = cpvae_jax.Config(shape=(4,))
+    with_slash, without = (
+        job.settings(parse(["--dataset", name]), config, cpvae_jax.Training())
+        for name in ("arrays/", "arrays")
+    )
+    assert with_slash == without
+    (tmp_path / folder.CONFIG).write_text(json.dumps({"dataset": "arrays/"}))  # of an older run
+    assert folder.read(tmp_path / folder.CONFIG) == {"dataset": "arrays"}
 
 
 @pytest.mark.parametrize(
