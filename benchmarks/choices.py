@@ -10,18 +10,14 @@ on a GPU.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from benchmarks import flags, variants
-from benchmarks.problem import Case, cases
-from benchmarks.results import Results, notes
+from benchmarks.problem import Case
+from benchmarks.results import notes
 from benchmarks.turns import Program, Ratio
 from cpvae_jax import devices
-from cpvae_jax.errors import UserError
 
 AS_IT_IS = "as it is"
 BUFFERS = "--xla_gpu_enable_command_buffer="
@@ -30,7 +26,7 @@ BUFFERED = "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,DYNAMIC_SLICE_FUSION"
 
 def ways(device: str) -> dict[str, dict[str, Any]]:
     """By name, what `benchmarks.ours.ours` is given for it."""
-    plan = devices.Plan(branch=device == "cpu")
+    plan = devices.plan(device)
     other = "a choice" if plan.branch else "a branch"
     found: dict[str, dict[str, Any]] = {
         AS_IT_IS: {"plan": plan},
@@ -62,29 +58,16 @@ def table(measured: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = flags.command("choices", "Time ways of compiling and computing an epoch.")
-    flags.add_cases(parser, K=[10])
-    parser.add_argument("--batch", type=flags.positive, nargs="+", default=[100])
-    parser.add_argument("--steps", type=flags.positive, default=100, help="steps an epoch")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, write the file."""
-    parser = _arguments()
+    parser = variants.command("choices", "Time ways of compiling and computing an epoch.")
     args = parser.parse_args(argv)
     flags.use_device(args.device)
-    try:
-        setting = {name: getattr(args, name) for name in ("device", "steps", "repeats")}
-        results = Results(args.out, setting)
-        measured = []
-        programs = {name: Program(variants.OURS, way) for name, way in ways(args.device).items()}
-        for case in cases(args.model, args.K, args.batch):
-            measure = partial(variants.measure, case, programs, AS_IT_IS, args)
-            measured.append(results.once(asdict(case), measure))
-    except UserError as error:
-        parser.error(str(error))
+    programs = {name: Program(variants.OURS, way) for name, way in ways(args.device).items()}
+    setting = {name: getattr(args, name) for name in ("device", "steps", "repeats")}
+    measured = flags.measured(
+        parser, args, setting, lambda case: variants.measure(case, programs, AS_IT_IS, args)
+    )
     print(table(measured))
 
 

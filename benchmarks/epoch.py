@@ -16,7 +16,6 @@ import argparse
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,8 @@ import numpy as np
 
 from benchmarks import flags, machine
 from benchmarks.floor import Floor, record, roofline
-from benchmarks.problem import Case, cases, image_file
-from benchmarks.results import Results, notes
+from benchmarks.problem import Case, image_file
+from benchmarks.results import notes
 from benchmarks.turns import Program, ratio, take_turns, warmed_up
 from cpvae_jax.errors import UserError
 
@@ -195,19 +194,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"an epoch of {args.steps or 1} steps of {batch} images does not fit the "
                 f"{len(images)} images there are; give a smaller --steps or --batch"
             )
-    try:
-        results = Results(
-            args.out,
-            {
-                **{name: getattr(args, name) for name in ("data", "device", "steps", "repeats")},
-                "programs": [name for name in COMPETITORS if name in args.programs],
-            },
-        )
-        measured = []
-        for case in cases(args.model, args.K, args.batch):
-            measured.append(results.once(asdict(case), partial(measure, case, images, args)))
-    except UserError as error:
-        parser.error(str(error))
+    setting = {name: getattr(args, name) for name in ("data", "device", "steps", "repeats")}
+    setting["programs"] = [name for name in COMPETITORS if name in args.programs]
+    measured = flags.measured(parser, args, setting, lambda case: measure(case, images, args))
     print(table(measured))
 
 

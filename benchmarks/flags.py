@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from benchmarks.problem import MODELS, load_images
+from benchmarks.problem import MODELS, Case, cases, load_images
+from benchmarks.results import Results
 from cpvae_jax.errors import UserError
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
@@ -68,6 +73,24 @@ def require_torch(parser: argparse.ArgumentParser) -> None:
     """End with a sentence where PyTorch is missing."""
     if find_spec("torch") is None:
         parser.error("PyTorch is not installed; it comes with: pip install -e '.[bench]'")
+
+
+def measured(
+    parser: argparse.ArgumentParser,
+    chosen: argparse.Namespace,
+    setting: dict[str, Any],
+    measure: Callable[[Case], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """What was measured of each case that the flags name, now or before; ends with a sentence where
+    that cannot be."""
+    try:
+        results = Results(chosen.out, setting)
+        return [
+            results.once(asdict(case), partial(measure, case))
+            for case in cases(chosen.model, chosen.K, chosen.batch)
+        ]
+    except UserError as error:
+        parser.error(str(error))
 
 
 def images(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> np.ndarray:

@@ -7,6 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from benchmarks.problem import UnavailableError
+
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 QUIET = 0.5
@@ -37,6 +39,16 @@ def threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cores() -> list[int]:
+    """The cores that this process may keep others on, one each.
+
+    Raises `UnavailableError` where the system does not keep a process on a core.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        raise UnavailableError("this system does not keep a process on a core")
+    return sorted(os.sched_getaffinity(0))
 
 
 def busy_cores(seconds: float = 1.0) -> float:

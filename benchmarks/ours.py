@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import cpvae_jax
+from benchmarks import machine
 from benchmarks.children import Child
 from benchmarks.problem import LEARNING_RATE, SHAPE, TAU, Case, UnavailableError
 from benchmarks.torch_programs import weights
@@ -90,10 +91,9 @@ def a_core_each(case: Case, images: Path) -> Run:
 
     Raises `UnavailableError` where the system does not keep a process on a core.
     """
-    if not hasattr(os, "sched_setaffinity"):
-        raise UnavailableError("this system does not keep a process on a core")
-    cores = os.sched_getaffinity(0)
-    children = [Child("benchmarks.ours:on", case=case, images=images, core=one) for one in cores]
+    children = [
+        Child("benchmarks.ours:on", case=case, images=images, core=core) for core in machine.cores()
+    ]
     pool = ThreadPoolExecutor(len(children))
 
     def run_epochs() -> tuple[float, float]:

@@ -22,7 +22,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import flags, machine
-from benchmarks.problem import Case, load_images
+from benchmarks.problem import Case, UnavailableError, load_images
 from benchmarks.results import Results, notes
 from benchmarks.turns import progress, ratio
 
@@ -85,7 +85,7 @@ def _sum(mesh: Any, size: int) -> float:
 
 def run(processes: int, batch: int) -> dict[str, float]:
     """One measurement, in processes of its own, each kept on a core of its own."""
-    cores = sorted(os.sched_getaffinity(0))
+    cores = machine.cores()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -158,13 +158,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     if chosen.child:
         child(chosen.processes, chosen.process, chosen.child, chosen.batch[0])
         return
-    if not hasattr(os, "sched_setaffinity"):
-        parser.error("this system does not keep a process on a core, which is what is measured")
-    if not 1 < chosen.processes <= machine.threads():
-        parser.error(
-            f"--processes is {chosen.processes}; each takes a core, and there are "
-            f"{machine.threads()}"
-        )
+    try:
+        there = len(machine.cores())
+    except UnavailableError as error:
+        parser.error(f"{error}, which is what is measured")
+    if not 1 < chosen.processes <= there:
+        parser.error(f"--processes is {chosen.processes}; each takes a core, and there are {there}")
     results = Results(chosen.out, {"device": chosen.device, "repeats": chosen.repeats})
     measured = []
     for batch in chosen.batch:

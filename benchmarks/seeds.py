@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from benchmarks import flags, machine, variants
-from benchmarks.problem import Case, cases
-from benchmarks.results import Results, notes
+from benchmarks.problem import Case
+from benchmarks.results import notes
 from benchmarks.turns import Program, Ratio
-from cpvae_jax.errors import UserError
 
 A_CORE_EACH = " seeds, a core each"
 
@@ -51,29 +48,16 @@ def table(measured: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = flags.command("seeds", "Time several seeds in one program against a single one.")
-    flags.add_cases(parser, K=[10])
-    parser.add_argument("--seeds", type=flags.positive, nargs="+", default=[2, 4, 8])
-    parser.add_argument("--batch", type=flags.positive, nargs="+", default=[100])
-    parser.add_argument("--steps", type=flags.positive, default=100, help="steps an epoch")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, write the file."""
-    parser = _arguments()
+    parser = variants.command("seeds", "Time several seeds in one program against a single one.")
+    parser.add_argument("--seeds", type=flags.positive, nargs="+", default=[2, 4, 8])
     args = parser.parse_args(argv)
     flags.use_device(args.device)
     seeds = sorted({1, *args.seeds})
-    try:
-        setting = {name: getattr(args, name) for name in ("device", "steps", "repeats")}
-        results = Results(args.out, {**setting, "seeds": seeds})
-        measured = []
-        for case in cases(args.model, args.K, args.batch):
-            measured.append(results.once(asdict(case), partial(measure, case, seeds, args)))
-    except UserError as error:
-        parser.error(str(error))
+    setting = {name: getattr(args, name) for name in ("device", "steps", "repeats")}
+    setting["seeds"] = seeds
+    measured = flags.measured(parser, args, setting, lambda case: measure(case, seeds, args))
     print(table(measured))
 
 

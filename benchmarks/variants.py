@@ -7,12 +7,21 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import flags, machine
 from benchmarks.problem import Case, image_file, load_images
 from benchmarks.turns import Program, ratio, take_turns, warmed_up
 from cpvae_jax.errors import UserError
 
 OURS = "benchmarks.ours:ours"
+
+
+def command(module: str, description: str) -> argparse.ArgumentParser:
+    """A parser with what `measure` and the choice of cases take."""
+    parser = flags.command(module, description)
+    flags.add_cases(parser, K=[10])
+    parser.add_argument("--batch", type=flags.positive, nargs="+", default=[100])
+    parser.add_argument("--steps", type=flags.positive, default=100, help="steps an epoch")
+    return parser
 
 
 def measure(
