@@ -93,8 +93,8 @@ def decode(
     """The mean of p(x|z, c) for codes z [B, D] and a category for all or for each, [B, *shape].
 
     A category is needed where the decoder sees one (`cp`, `full`, and their two-level models), has
-    no effect where it is summed out, and is refused where there is none (`vae`). Of two levels, z is the top code and the lower one is at its
-    mean given z.
+    no effect where it is summed out, and is refused where there is none (`vae`). Of two levels, z
+    is the top code and the lower one is at its mean given z.
 
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5, latent=3))
     >>> decode(params, jnp.zeros((2, 3)), category=4).shape

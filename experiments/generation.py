@@ -20,7 +20,7 @@ import cpvae_jax
 from cpvae_jax import UserError, checks
 from cpvae_jax.generation import class_entropy
 from cpvae_jax.interface import WEIGHTS
-from experiments import classifier, extend, folder, judge, options, pictures, provenance
+from experiments import classifier, extend, folder, grey, judge, options, pictures, provenance
 from experiments.data import load
 from experiments.judge import Judge
 
@@ -127,8 +127,8 @@ def score_runs(chosen: argparse.Namespace, session: dict[str, Any]) -> None:
             scores = judge.score(params, by, key, **limits, **by_weights)
             with folder.writing(chosen.out):
                 shown = cpvae_jax.sample(params, key, num=pictures.SIDE**2, weights=chosen.weights)
-                grey = np.asarray(shown) / pictures.white(params.config, by.data.test)
-                pictures.save_tiled((chosen.out / file).with_suffix(".png"), grey)
+                images = np.asarray(shown) / grey.white(params.config, by.data.test)
+                pictures.save_tiled((chosen.out / file).with_suffix(".png"), images)
             out.write_json(file, {**scores, **by_weights, **common})
         elif folder.result(chosen.out / file).get("weights") != chosen.weights:
             raise UserError(

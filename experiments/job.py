@@ -35,7 +35,7 @@ from cpvae_jax import (
     train,
 )
 from cpvae_jax.rows import sample_of
-from experiments import diagnosis, extend, folder, processes, provenance
+from experiments import diagnosis, extend, folder, grey, processes, provenance
 from experiments.data import Dataset, check, load
 from experiments.data.places import Places
 from experiments.options import MIXTURE, SEEDS, places
@@ -273,7 +273,6 @@ def score(
     mesh: Mesh | None,
 ) -> None:
     """Score every seed on the test split, write metrics.json, and print the kept seed's scores."""
-    from experiments import pictures
     from experiments.evaluate import evaluate, summary
 
     best = train.best_seed(state)
@@ -310,7 +309,7 @@ def score(
             "seconds_training": sum(line["seconds"] for line in history),
             "seconds_scoring": time.monotonic() - began,
             "kept_seed": seeds(options)[best],
-            "value_range": pictures.value_range(trained[best].config, data.test),
+            "value_range": grey.value_range(trained[best].config, data.test),
             "seeds": per_seed,
         },
     )

@@ -16,7 +16,7 @@ import numpy as np
 import cpvae_jax
 from cpvae_jax import Params, generation, priors
 from cpvae_jax.rows import sample_of
-from experiments import pictures
+from experiments import grey
 from experiments.classifier import Classifier
 from experiments.data import Dataset
 
@@ -60,7 +60,7 @@ def score(
     `weights` of the categories are as `cpvae_jax.sample` takes them. For `purity` the categories are drawn equally often; it is left out where there are none.
     """
 
-    white = pictures.white(params.config, judge.data.test)
+    white = grey.white(params.config, judge.data.test)
 
     def drawn(key: jax.Array, **how: Any) -> np.ndarray:
         return np.asarray(cpvae_jax.sample(params, key, num=num, **how)) / white

@@ -13,8 +13,9 @@ import matplotlib as mpl
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import Config, files, likelihoods, priors
+from cpvae_jax import files, likelihoods, priors
 from cpvae_jax.types import Params
+from experiments import grey
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
@@ -128,25 +129,13 @@ def _show_values(
     axes.set_xlabel("mean of x" if rows.shape[2] == 1 else values)
 
 
-def white(config: Config, data: np.ndarray) -> float:
-    """White in what a model gives: 255 where grey levels of data are its real numbers, else 1."""
-    return 255.0 if data.dtype == np.uint8 and config.likelihood == "gaussian" else 1.0
-
-
-def value_range(config: Config, data: np.ndarray) -> tuple[float, float]:
-    """What black and white stand for in what a model gives: the data's range, of grey levels all."""
-    if data.dtype == np.uint8:
-        return 0.0, white(config, data)
-    return float(data.min()), float(data.max())
-
-
 def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
     """Means of p(x|z, c) at fresh z: a row a category, or a grid where there are none."""
     if not priors.of(params.config).single:
         samples_by_category(path, params, key, data)
     elif is_image(params.config.shape):
         x = cpvae_jax.sample(params, key, num=COLUMNS**2)
-        grid(path, np.asarray(x), "Samples", bounds=value_range(params.config, data))
+        grid(path, np.asarray(x), "Samples", bounds=grey.value_range(params.config, data))
     else:
         rows = np.asarray(cpvae_jax.sample(params, key, num=COLUMNS))
         with plt.rc_context(STYLE):
@@ -170,7 +159,7 @@ def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.nda
     with plt.rc_context(STYLE):
         if is_image(shape):
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(order)))
-            show_rows(axes, rows, labels, bounds=value_range(params.config, data))
+            show_rows(axes, rows, labels, bounds=grey.value_range(params.config, data))
         else:
             figure, axes = plt.subplots(figsize=(6.4, 0.5 + 0.2 * len(order)))
             _show_values(axes, params, rows, labels)
@@ -184,8 +173,7 @@ def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
     originals = data[:count]
     rebuilt = np.asarray(cpvae_jax.reconstruct(params, originals))
     with plt.rc_context(STYLE):
-        grey = originals.dtype == np.uint8
-        shown = originals / 255 * white(params.config, data) if grey else originals
+        shown = grey.as_given(params.config, originals)
         if is_image(params.config.shape) and count >= COLUMNS:
             full = count // COLUMNS * COLUMNS
             shape = (full // COLUMNS, COLUMNS, *params.config.shape)
@@ -193,7 +181,7 @@ def reconstructions(path: Path, params: Params, data: np.ndarray) -> None:
             rows = pairs.reshape(-1, *shape[1:])
             figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * len(rows)))
             labels = ["original", "rebuilt"] * (len(rows) // 2)
-            show_rows(axes, rows, labels, bounds=value_range(params.config, data))
+            show_rows(axes, rows, labels, bounds=grey.value_range(params.config, data))
         else:
             figure, axes = plt.subplots(figsize=(4, 4))
             x, y = (comparable(params, values).ravel() for values in (shown, rebuilt))

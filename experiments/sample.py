@@ -89,17 +89,16 @@ def write_samples(options: argparse.Namespace) -> None:
         weights=options.weights,
         draw=options.draw,
     )
-    scores = options.run / SCORES
-    values = (
-        result(scores).get("value_range") if scores.is_file() else None
-    )  # of a saved model: none
     with writing(options.out):
         options.out.parent.mkdir(parents=True, exist_ok=True)
         if options.out.suffix == ".npz":
             np.savez_compressed(options.out, x=np.asarray(x))
         else:
             of = "" if options.category is None else f" of category {options.category}"
-            pictures.grid(options.out, np.asarray(x), f"Samples{of}", bounds=values)
+            scores = options.run / SCORES
+            # A saved model, of no run, does not tell what white is.
+            bounds = result(scores).get("value_range") if scores.is_file() else None
+            pictures.grid(options.out, np.asarray(x), f"Samples{of}", bounds=bounds)
     print(f"wrote {options.num} samples to {options.out}")
 
 
