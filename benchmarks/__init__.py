@@ -1,17 +1,13 @@
-"""Speed and memory, measured against PyTorch programs of the same models in the same run.
+"""Speed, measured as ratios between programs that take turns on one machine.
 
-    python -m benchmarks.epoch        training, beside PyTorch and beside the floor
-    python -m benchmarks.throughput   sampling and scoring; memory of training
-    python -m benchmarks.growth       cost against K, z, width, batch and data size
+    python -m benchmarks.epoch        an epoch of training: PyTorch, the floor, another checkout
+    python -m benchmarks.throughput   sampling and log-likelihoods against PyTorch
+    python -m benchmarks.start        seconds from a command to its first training step
     python -m benchmarks.seeds        several seeds in one program
-    python -m benchmarks.start        from the command to the first step
-    python -m benchmarks.profile      where a step's time goes
-    python -m benchmarks.reading      data on the disk against data in memory
     python -m benchmarks.scaling      several processes against one
-    python -m benchmarks.forecast     1 to 1,024 GPUs, on paper
-    python -m benchmarks.plots        pictures of the files that the first and the third leave
 
-Read `problem.py` for what every program is given, `torch_programs` for the competitors,
-`ours.py` for our own calls, `floor.py` for what no program can beat, and `turns.py` for how
-times are compared.
+`turns.py` measures programs by turns, `machine.py` describes the machine, `results.py` writes the
+JSON files, and `command.py` has the shared flags. `ours.py` is the only module that calls
+`cpvae_jax`; `torch_programs` holds the PyTorch programs; `floor.py` measures what no program can
+beat.
 """

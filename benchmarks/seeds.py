@@ -1,64 +1,45 @@
-"""An epoch of several seeds side by side in one program, over one of a single seed.
+"""An epoch of several seeds in one program, over an epoch of a single seed.
 
-    python -m benchmarks.seeds --seeds 2 8 --out results/seeds-cpu.json
+    python -m benchmarks.seeds --seeds 2 8 32 --steps 50 --out results/seeds-cpu.json
 
-The programs take turns, and a ratio is formed within a round. Below the number of seeds, they
-are cheaper side by side than one after another. On a CPU also as many seeds as there are cores,
-each in a process of its own that keeps to one core. `--device gpu` is not yet run on a GPU.
+A ratio below the number of seeds says that they are cheaper together than one after another. On a
+CPU the table also has one seed per core, each trained by a process that is pinned to its core.
 """
-
-from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from benchmarks import flags, machine, variants
-from benchmarks.problem import Case
-from benchmarks.results import notes
-from benchmarks.turns import Program, Ratio
-
-A_CORE_EACH = " seeds, a core each"
+from benchmarks import command, machine
+from benchmarks.problem import Case, image_file
+from benchmarks.results import table
+from benchmarks.turns import Program, by_turns
 
 
-def measure(case: Case, seeds: Sequence[int], args: argparse.Namespace) -> dict[str, Any]:
-    """Everything that is kept of a case, by the number of seeds.
-
-    Raises `UserError` where our program cannot run.
-    """
-    programs = {str(R): Program(variants.OURS, {"seeds": R}) for R in seeds}
-    if args.device == "cpu":
-        name = f"{machine.threads()}{A_CORE_EACH}"
-        programs[name] = Program("benchmarks.ours:a_core_each")
-    found = variants.measure(case, programs, "1", args)
-    return {"over_one": found.pop("over"), **found}
-
-
-def table(measured: list[dict[str, Any]]) -> str:
-    """A line a number of seeds."""
-    lines = []
-    for one in measured:
-        case = Case(**one["case"])
-        for name, over in one["over_one"].items():
-            over_one = Ratio(**over)
-            title = name if A_CORE_EACH in name else f"{name} seeds"
-            each = over_one.median / int(name.removesuffix(A_CORE_EACH))
-            lines.append(f"{case}, {title}: {over_one} of one seed's epoch, {each:.2f} each")
-    lines += notes((str(Case(**one["case"])), one) for one in measured)
-    return "\n".join(lines)
+def measure(args: argparse.Namespace, **sizes: Any) -> dict[str, Any]:
+    """Everything that is kept of a case."""
+    case, cores = Case(**sizes), len(machine.cores())
+    with image_file(args.steps * case.batch) as images:
+        given = {"case": case, "images": images}
+        programs = {"1 seed": Program("benchmarks.ours:ours", given)}
+        for count in sorted(set(args.seeds) - {1}):
+            programs[f"{count} seeds"] = Program("benchmarks.ours:ours", {**given, "seeds": count})
+        if args.device == "cpu":
+            apart = {"count": cores, "joined": False}
+            programs[f"{cores} seeds, one per core"] = Program(
+                "benchmarks.cores:one_per_core", {**given, **apart}
+            )
+        return by_turns(programs, args.repeats, case)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure, print the table, write the file."""
-    parser = variants.command("seeds", "Time several seeds in one program against a single one.")
-    parser.add_argument("--seeds", type=flags.positive, nargs="+", default=[2, 4, 8])
-    args = parser.parse_args(argv)
-    flags.use_device(args.device)
-    seeds = sorted({1, *args.seeds})
-    setting = {name: getattr(args, name) for name in ("device", "steps", "repeats")}
-    setting["seeds"] = seeds
-    measured = flags.measured(parser, args, setting, lambda case: measure(case, seeds, args))
-    print(table(measured))
+    parser = command.parser("seeds", "Time several seeds in one program against a single one.")
+    command.add_sizes(parser, K=[10], batch=[100], seeds=[2, 8], steps=100)
+    args = command.parse(parser, argv)
+    cases = [asdict(Case("cp", K, batch)) for K in args.K for batch in args.batch]
+    print(table(command.measured(parser, args, cases, lambda **case: measure(args, **case))))
 
 
 if __name__ == "__main__":

@@ -4,20 +4,34 @@
     params = cpvae_jax.load("runs/mnist-K10-seed0")
     images = cpvae_jax.sample(params, jax.random.key(0), category=3, num=64)
 
-To read it beside the paper, begin with `models/cpvae.py`, `epoch.py` and `interface.py`.
+To read it beside the paper, start with `models/cpvae.py`, `objectives/` and `training/step.py`.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cpvae_jax.checkpoint import load, save
+    from cpvae_jax.api import (
+        decode,
+        encode,
+        initialise,
+        load,
+        predict,
+        reconstruct,
+        sample,
+        save,
+    )
     from cpvae_jax.config import Config, Training
+    from cpvae_jax.data.rows import Rows
     from cpvae_jax.errors import UserError
-    from cpvae_jax.estimate import aggregated_posterior, bound_terms, decomposition, log_likelihood
-    from cpvae_jax.interface import bound, decode, encode, initialise, predict, reconstruct, sample
-    from cpvae_jax.rows import Rows
-    from cpvae_jax.train import Fit, fit
+    from cpvae_jax.evaluation.decomposition import decomposition
+    from cpvae_jax.evaluation.estimates import (
+        aggregated_posterior,
+        bound,
+        bound_terms,
+        log_likelihood,
+    )
+    from cpvae_jax.training.fit import Fit, fit
     from cpvae_jax.types import Params, Posterior, Terms
 
 __all__ = [
@@ -47,20 +61,20 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
-    "checkpoint": ("load", "save"),
+    "api": ("decode", "encode", "initialise", "load", "predict", "reconstruct", "sample", "save"),
     "config": ("Config", "Training"),
+    "data.rows": ("Rows",),
     "errors": ("UserError",),
-    "estimate": ("aggregated_posterior", "bound_terms", "decomposition", "log_likelihood"),
-    "interface": ("bound", "decode", "encode", "initialise", "predict", "reconstruct", "sample"),
-    "rows": ("Rows",),
-    "train": ("Fit", "fit"),
+    "evaluation.decomposition": ("decomposition",),
+    "evaluation.estimates": ("aggregated_posterior", "bound", "bound_terms", "log_likelihood"),
+    "training.fit": ("Fit", "fit"),
     "types": ("Params", "Posterior", "Terms"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for when it is: JAX takes a second, which `--help` need not wait for."""
+    """Import a public name when it is first used: JAX takes a second, which `--help` need not wait."""
     if name.startswith("_"):
         raise AttributeError(name)
     if name in _HOME:
@@ -68,6 +82,6 @@ def __getattr__(name: str) -> Any:
     try:
         return import_module(f"cpvae_jax.{name}")
     except ModuleNotFoundError as error:
-        if error.name != f"cpvae_jax.{name}":  # a module of ours that misses another
+        if error.name != f"cpvae_jax.{name}":  # a module of ours that lacks another
             raise
         raise AttributeError(f"module 'cpvae_jax' has no attribute {name!r}") from error

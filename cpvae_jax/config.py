@@ -1,190 +1,254 @@
-"""What a model is, and how it is trained, before any data: frozen, hashable records.
+"""What a model is and how it is trained, before any data: frozen, hashable records.
 
-Nothing here needs JAX, so that a command can tell its flags in no time.
+Importing this module does not import JAX, so that a command can print its flags at once. The
+commands make their flags from the fields: the help of each is in its metadata.
 """
 
 from __future__ import annotations
 
 import math
-import operator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from cpvae_jax import values
 from cpvae_jax.errors import UserError
+from cpvae_jax.registry import (
+    LIKELIHOODS,
+    NETWORKS,
+    OBJECTIVES,
+    POSTERIORS,
+    PRIORS,
+    REGULARISERS,
+)
 
 BINARISE = ("dynamic", "threshold", "none")
+"""Ways to turn grey levels into 0 and 1."""
 
 LAYERS = 100
-"""The most gated layers: more are a mistake, or the configuration of somebody with bad intent."""
+"""The most hidden layers. More are a mistake, or a hostile configuration file."""
 
 TRAINABLE = ("relaxed", "straight-through", "exact")
 """Estimators that give every parameter a gradient."""
 
 PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
-"""Ways to multiply float32, from the exact to the fast; a device takes the nearest that it has."""
+"""Ways to multiply float32 matrices, exact to fast. A device takes the nearest one it has."""
+
+OPTIONS = ("scale", "binarise")
+"""Fields that only some likelihoods read; see `Likelihood.options`."""
+
+TWO_LEVELS = "h"
+"""First letter of the name of a two-level model: "hvp" is the prior "vp" on two levels."""
+
+
+def _field(default: Any, help: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help, **metadata})
 
 
 @dataclass(frozen=True)
 class Config:
     """The configuration of a model. The defaults are those of the paper's section 5.
 
-    Raises `UserError` for a value out of range.
+    Raises:
+      UserError: A value is out of range, a name is unknown, or parts do not fit together.
 
     >>> Config(shape=(28, 28), K=10).size
     784
     >>> Config(shape=(28, 28), K=0)
     Traceback (most recent call last):
-    cpvae_jax.errors.UserError: K is 0; the number of categories must be a whole number of at least 1.
+    cpvae_jax.errors.UserError: K is 0; it must be at least 1.
     """
 
     shape: tuple[int, ...]
     """Shape of one example, without the batch axis."""
-    K: int = 10
-    """Number of categories."""
-    latent: int = 40
-    """D, the number of dimensions of z."""
-    hidden: tuple[int, ...] = (300, 300)
-    """Widths of the gated layers of the encoder; the decoder has the same."""
-    likelihood: str = "bernoulli"
-    """A name in `likelihoods.LIKELIHOODS`."""
-    scale: float | None = None
-    """Standard deviation of a Gaussian likelihood in the data's unit; None learns it."""
-    binarise: str = "dynamic"
-    """How a Bernoulli likelihood turns grey levels into 0 and 1: drawn afresh at every use
-    ("dynamic"), cut at one half ("threshold"), or not at all ("none")."""
-    model: str = "cp"
-    """A name in `priors.names()`: that of a prior, with "h" before it for two levels."""
+    K: int = _field(10, "number of categories, mixture components or pseudo-inputs")
+    latent: int = _field(40, "dimensions of the code z")
+    hidden: tuple[int, ...] = _field(
+        (300, 300), "widths of the encoder's hidden layers; the decoder mirrors them"
+    )
+    prior: str = _field(
+        "cp",
+        "prior of z: cp (a Gaussian per category, the paper's), full (cp with full covariances), "
+        "vae (standard normal), mg (mixture of Gaussians), vp (VampPrior), or one of your own",
+    )
+    levels: int = _field(1, "continuous codes: 1, or 2 for the hierarchical models", choices=(1, 2))
+    network: str = _field("gated", "encoder and decoder: gated (the paper's), or one of your own")
+    posterior: str = _field(
+        "diagonal", "family of q(z|x, c): diagonal (the paper's), or one of your own"
+    )
+    likelihood: str = _field(
+        "bernoulli",
+        "distribution of x given z and c: bernoulli (grey levels, black and white), gaussian (real "
+        "numbers), or one of your own",
+    )
+    scale: float | None = _field(
+        None, "Gaussian likelihood: standard deviation in the data's unit; learned if not given"
+    )
+    binarise: str = _field(
+        "dynamic",
+        "Bernoulli likelihood: draw black and white afresh at every use (dynamic), cut the grey "
+        "levels at one half (threshold), or use them as they are (none)",
+        choices=BINARISE,
+    )
 
     def __post_init__(self) -> None:
-        for name, one in (("shape", "(28, 28)"), ("hidden", "(300, 300)")):
-            _replace(self, name, _whole_tuple(name, getattr(self, name), one))
-        for name in ("K", "latent"):
-            _replace(self, name, _whole(name, getattr(self, name)))
+        for name, example in (("shape", "(28, 28)"), ("hidden", "(300, 300)")):
+            values.replace(self, name, values.whole_tuple(name, getattr(self, name), example))
+        for name in ("K", "latent", "levels"):
+            values.replace(self, name, values.whole(name, getattr(self, name), least=1))
         if any(n < 1 for n in self.shape):
             raise UserError(f"shape is {self.shape}; every axis of an example must be at least 1.")
-        if self.K < 1:
-            raise UserError(
-                f"K is {self.K}; the number of categories must be a whole number of at least 1."
-            )
-        if self.latent < 1:
-            raise UserError(
-                f"latent is {self.latent}; z needs a whole number of dimensions, at least 1."
-            )
         if not 1 <= len(self.hidden) <= LAYERS or any(n < 1 for n in self.hidden):
             raise UserError(
                 f"hidden is {self.hidden}; give the widths of 1 to {LAYERS} layers, such as (300, 300)."
             )
+        if self.levels > 2:
+            raise UserError(f"levels is {self.levels}; choose 1 or 2.")
         if self.scale is not None:
-            _replace(self, "scale", _positive("scale", self.scale, " or None, to learn it"))
-        if self.binarise not in BINARISE:
-            raise UserError(f"binarise is {self.binarise!r}; choose one of {', '.join(BINARISE)}.")
+            values.replace(self, "scale", values.positive("scale", self.scale, " or None"))
+        values.one_of("binarise", self.binarise, BINARISE)
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Raise `UserError` unless all named parts exist and fit together."""
+        if PRIORS[self.prior].single and self.K != 1:
+            raise UserError(
+                f"K is {self.K}, but the prior {self.prior!r} has a single component; give K = 1, or "
+                "choose a prior with categories, such as 'cp'."
+            )
+        likelihood = LIKELIHOODS[self.likelihood]
+        for option in OPTIONS:
+            default = type(self).__dataclass_fields__[option].default
+            if getattr(self, option) != default and option not in likelihood.options:
+                raise UserError(
+                    f"{option} is {getattr(self, option)!r}, which the likelihood "
+                    f"{self.likelihood!r} does not use; leave it out or choose another likelihood."
+                )
+        POSTERIORS[self.posterior]
+        NETWORKS[self.network].check(self)
 
     @property
     def size(self) -> int:
         """X, the count of numbers in one example."""
         return math.prod(self.shape)
 
+    @property
+    def model(self) -> str:
+        """The paper's short name of the model: the prior, with "h" in front for two levels.
+
+        >>> Config(shape=(2,), prior="vp", levels=2).model
+        'hvp'
+        """
+        return TWO_LEVELS * (self.levels - 1) + self.prior
+
+    @classmethod
+    def of_model(cls, model: str, **others: Any) -> Config:
+        """A configuration from a short name such as "hvp", and the other fields.
+
+        >>> Config.of_model("hcp", shape=(2,)).levels
+        2
+        """
+        prior, levels = parts_of_model(model)
+        return cls(prior=prior, levels=levels, **others)
+
     def to_dict(self) -> dict[str, Any]:
         """A dictionary that JSON can hold; `from_dict` reads it back."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Config:
-        """The inverse of `to_dict`; a key that this version does not know is an error.
+    def from_dict(cls, given: dict[str, Any]) -> Config:
+        """The inverse of `to_dict`.
+
+        It also reads the dictionaries of version 0.1.0's first runs, which had the key "model".
+
+        Raises:
+          UserError: There is a key that this version does not know, or a value is invalid.
 
         >>> config = Config(shape=(8, 8), K=3)
         >>> Config.from_dict(config.to_dict()) == config
         True
         """
-        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        given = dict(given)
+        if "model" in given:
+            given["prior"], given["levels"] = parts_of_model(given.pop("model"))
+        unknown = sorted(set(given) - {field.name for field in fields(cls)})
         if unknown:
             raise UserError(
-                f"the configuration holds {', '.join(unknown)}, which this version does not know; "
-                "load it with the version of cpvae_jax that wrote it, or a newer one."
+                f"the configuration has the unknown keys {', '.join(unknown)}; load it with the "
+                "version of cpvae_jax that wrote it, or a newer one."
             )
-        return cls(**values)
+        if "shape" not in given:
+            raise UserError("the configuration has no key 'shape'; it is not that of a model.")
+        return cls(**given)
+
+
+def parts_of_model(model: str) -> tuple[str, int]:
+    """The prior and the number of levels that a short name stands for.
+
+    >>> parts_of_model("hvae"), parts_of_model("cp")
+    (('vae', 2), ('cp', 1))
+    """
+    if not isinstance(model, str) or (
+        model not in PRIORS and model.removeprefix(TWO_LEVELS) not in PRIORS
+    ):
+        names = PRIORS.names()
+        raise UserError(
+            f"model is {model!r}; choose one of {', '.join(names)}, or one of these on two levels: "
+            f"{', '.join(TWO_LEVELS + name for name in names)}."
+        )
+    return (model, 1) if model in PRIORS else (model.removeprefix(TWO_LEVELS), 2)
 
 
 @dataclass(frozen=True)
 class Training:
-    """How to train. The defaults are the paper's, section 5; where it is silent, as said.
+    """How to train. The defaults are the paper's (section 5), and ours where it is silent.
 
-    Raises `UserError` for a value out of range.
+    Raises:
+      UserError: A value is out of range, or a name is unknown.
     """
 
-    learning_rate: float = 5e-4
-    """Adam's step size."""
-    decay_epochs: int = 0
-    """Epochs over which the step size falls to 0 by half a cosine; 0 keeps it, as the paper."""
-    batch_size: int = 100
-    """Examples a step."""
-    warmup: int = 100
-    """Epochs over which the weight of the divergences rises from 0 to 1."""
-    epochs: int = 2000
-    """The most epochs; the paper gives none, early stopping comes first."""
-    patience: int = 50
-    """Epochs without a better validation bound after which training stops; counted from the
-    end of the warm-up. The paper gives none; 50 is the VampPrior's."""
-    estimator: str = "relaxed"
-    """One of `TRAINABLE`; the paper's is "relaxed"."""
-    temperature: float = 1.0
-    """Gumbel-Softmax temperature at the start; the paper gives none."""
-    temperature_end: float = 0.5
-    """The temperature reached at the end of the schedule (Jang et al., 2017)."""
-    temperature_epochs: int = 100
-    """Epochs over which the temperature falls, exponentially."""
-    precision: str = "float32"
-    """One of `PRECISIONS`: of the networks' matrix products in training steps, where the device
-    has a choice, as GPUs and TPUs do. All else is of full float32, see `cpvae_jax.precision`."""
+    learning_rate: float = _field(5e-4, "Adam's step size")
+    decay_epochs: int = _field(
+        0, "epochs over which the step size falls to 0 along half a cosine; 0 keeps it constant"
+    )
+    batch_size: int = _field(100, "examples per step")
+    warmup: int = _field(100, "epochs over which the weight of the divergences rises from 0 to 1")
+    epochs: int = _field(2000, "the most epochs; early stopping usually comes first")
+    patience: int = _field(
+        50, "epochs without a better validation bound, after the warm-up, before training stops"
+    )
+    estimator: str = _field(
+        "relaxed",
+        "how the category is drawn: relaxed (Gumbel-Softmax, the paper's), straight-through, or "
+        "exact (the sum over all categories, with K decoder passes)",
+        choices=TRAINABLE,
+    )
+    temperature: float = _field(1.0, "Gumbel-Softmax temperature at the start")
+    temperature_end: float = _field(0.5, "Gumbel-Softmax temperature at the end of its schedule")
+    temperature_epochs: int = _field(
+        100, "epochs over which the temperature falls exponentially to its end"
+    )
+    precision: str = _field(
+        "float32",
+        "precision of the networks' matrix products in training steps, on devices that have a "
+        "choice; all scores are in full float32",
+        choices=PRECISIONS,
+    )
+    objective: str = _field("bound", "training objective: bound (the paper's), or one of your own")
+    regularisers: tuple[tuple[str, float], ...] = _field(
+        (), "regularisers to add to the loss, with their weights in nats: NAME=WEIGHT"
+    )
 
     def __post_init__(self) -> None:
         for name in ("learning_rate", "temperature", "temperature_end"):
-            _replace(self, name, _positive(name, getattr(self, name)))
+            values.replace(self, name, values.positive(name, getattr(self, name)))
         least = dict.fromkeys(("batch_size", "epochs", "patience"), 1)
         for name in (*least, "decay_epochs", "warmup", "temperature_epochs"):
-            value = _whole(name, getattr(self, name))
-            if value < least.get(name, 0):
-                raise UserError(f"{name} is {value}; it must be at least {least.get(name, 0)}.")
-            _replace(self, name, value)
-        if self.estimator not in TRAINABLE:
-            raise UserError(
-                f"estimator is {self.estimator!r}; choose one of {', '.join(TRAINABLE)}."
-            )
-        if self.precision not in PRECISIONS:
-            raise UserError(
-                f"precision is {self.precision!r}; choose one of {', '.join(PRECISIONS)}."
-            )
-
-
-def _replace(record: Any, name: str, value: Any) -> None:
-    """Put a value of Python's own in place of what was given, so that JSON can hold it."""
-    object.__setattr__(record, name, value)
-
-
-def _whole(name: str, value: Any) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        return operator.index(value)
-    except TypeError:
-        raise UserError(f"{name} is {value!r}; it must be a whole number.") from None
-
-
-def _whole_tuple(name: str, value: Any, example: str) -> tuple[int, ...]:
-    try:
-        if isinstance(value, str | bytes | set):
-            raise TypeError
-        numbers = tuple(value)
-    except TypeError:
-        raise UserError(f"{name} is {value!r}; give whole numbers, such as {example}.") from None
-    return tuple(_whole(name, n) for n in numbers)
-
-
-def _positive(name: str, value: Any, otherwise: str = "") -> float:
-    try:
-        number = math.nan if isinstance(value, str | bytes | bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not (number > 0 and math.isfinite(number)):
-        raise UserError(f"{name} is {value!r}; it must be a positive number{otherwise}.")
-    return number
+            number = values.whole(name, getattr(self, name), least=least.get(name, 0))
+            values.replace(self, name, number)
+        values.one_of("estimator", self.estimator, TRAINABLE)
+        values.one_of("precision", self.precision, PRECISIONS)
+        OBJECTIVES[self.objective]
+        pairs = values.weighted_names("regularisers", self.regularisers)
+        values.replace(self, "regularisers", pairs)
+        for name, _ in pairs:
+            REGULARISERS[name]

@@ -1,12 +1,12 @@
-"""Where arrays lie: seeds and the examples of a batch, spread over devices and processes.
+"""Placement of arrays: seeds and the examples of a batch, spread over devices and processes.
 
-One code path serves one device and many. Programs are written for the whole batch; the
-constraints put here tell the compiler to cut it along a mesh of two axes, `SEEDS` and `DATA`.
-Random numbers do not depend on the cut, so that the result is that of one device but for the
-rounding of sums. A mesh of None asks for nothing: one device, no constraint.
+One code path serves one device and many. Programs are written for the whole batch, and the
+constraints set here tell the compiler to split it along a mesh of two axes, `SEEDS` and `DATA`.
+Random numbers do not depend on the split, so results equal those of one device up to the rounding
+of sums. A mesh of None means one device and no constraint.
 
-Across processes every one runs the same program on the same inputs; `everywhere` brings what one
-of them has to all, `home` takes results out of the mesh again.
+With several processes, each runs the same program on the same inputs. `everywhere` puts arrays on
+the mesh, and `home` takes results off it again.
 """
 
 from __future__ import annotations
@@ -24,18 +24,26 @@ from cpvae_jax import keys
 from cpvae_jax.errors import UserError
 
 SEEDS, DATA = "seeds", "data"
-"""The axes of a mesh: seeds trained side by side, and the examples of a batch."""
+"""The axes of a mesh: seeds trained in one program, and the examples of a batch."""
 
 T = TypeVar("T")
 
 
 def mesh(num: int | None = None, *, seeds: int = 1) -> Mesh | None:
-    """A mesh over the first `num` devices, by default all of all processes; None for one device.
+    """A mesh over the first `num` devices, by default all devices of all processes.
 
-    As many seeds as divide the devices evenly are given devices of their own, without any
-    communication between them; the examples of each seed's batch are cut along the rest.
+    As many seeds as divide the devices evenly get devices of their own, without communication
+    between them. The examples of each seed's batch are split along the rest.
 
-    Raises `UserError` for more devices than there are, or fewer than there are processes.
+    Args:
+      num: How many devices.
+      seeds: How many seeds are trained.
+
+    Returns:
+      The mesh, or None for a single device.
+
+    Raises:
+      UserError: There are not that many devices, or a process would be left out.
 
     >>> mesh(1) is None
     True
@@ -46,8 +54,8 @@ def mesh(num: int | None = None, *, seeds: int = 1) -> Mesh | None:
         raise UserError(f"devices is {num}; there are {len(found)}, so give 1 to {len(found)}.")
     if jax.process_count() > 1 and num != len(found):
         raise UserError(
-            f"devices is {num}, but {jax.process_count()} processes hold {len(found)} together and "
-            "all of them take part; leave it out."
+            f"devices is {num}, but all {len(found)} devices of the {jax.process_count()} processes "
+            "must take part; leave it out."
         )
     return None if num == 1 else of(found[:num], seeds=seeds)
 
@@ -60,10 +68,14 @@ def of(devices: Sequence[jax.Device], *, seeds: int = 1) -> Mesh:
 
 
 def compile_with(care: int) -> dict[str, int] | None:
-    """Options of `jax.jit` for LLVM's level of care on a CPU, 0 to 3; elsewhere the defaults.
+    """Options of `jax.jit` that set LLVM's optimisation level on a CPU; elsewhere the defaults.
 
-    With 1 a training step compiles in half the time and runs as fast (docs/scaling.md): the time
-    goes into products, which are library calls. With 0, for what runs once, in a quarter.
+    At level 1 a training step compiles in half the time and runs as fast, because its time goes
+    into matrix products, which are library calls (docs/scaling.md). At level 0 it compiles in a
+    quarter of the time, which suits programs that run once.
+
+    Args:
+      care: The level, 0 to 3.
     """
     if jax.default_backend() != "cpu" or jax.config.read("jax_disable_most_optimizations"):
         return None
@@ -71,32 +83,35 @@ def compile_with(care: int) -> dict[str, int] | None:
 
 
 class Plan(NamedTuple):
-    """How the steps of an epoch are compiled: a matter of time alone. See `benchmarks.choices`."""
+    """How the steps of an epoch are compiled. It affects time alone, not results.
+
+    Attributes:
+      unroll: Steps that the compiler sees at once.
+      branch: Whether a step that is not finite is skipped by a branch, or computed and then
+        discarded number by number.
+      together: Whether several seeds on one device share its operations, or follow one another.
+    """
 
     unroll: int = 1
-    """Steps that the compiler sees at once"""
     branch: bool = True
-    """Whether a step without finite numbers is a branch of the program, or computed like the others
-    and thrown away number by number"""
     together: bool = True
-    """Whether several seeds on one device share its operations, or follow one another"""
 
 
 def plan(backend: str | None = None) -> Plan:
-    """The plan of a backend, such as "cpu"; by default of the one in use.
+    """The plan for a backend, such as "cpu"; by default for the one in use.
 
-    On a CPU a branch spares reading all parameters once more. A GPU would make the host wait for
-    which branch to start, and reads them anyway: not measured. One seed fills a CPU: eight
-    together take 11.2 times as long as one, and 8.1 times one after another (docs/scaling.md).
+    On a CPU a branch avoids reading all parameters once more. On a GPU the host would have to wait
+    to know which branch to start (not measured). One seed fills a CPU: eight seeds together take
+    11.2 times as long as one, and 8.1 times as long one after another (docs/scaling.md).
     """
     on_cpu = (backend or jax.default_backend()) == "cpu"
     return Plan(branch=on_cpu, together=not on_cpu)
 
 
 def cut(tree: T, mesh: Mesh | None, *axes: str | tuple[str, ...] | None) -> T:
-    """Inside a compiled program: cut arrays along mesh axes, one for each leading axis of theirs.
+    """Inside a compiled program: split arrays along mesh axes, one per leading axis.
 
-    No axes: the arrays lie whole on every device. Lengths need not divide evenly.
+    Without axes the arrays lie whole on every device. Lengths need not divide evenly.
     """
     if mesh is None:
         return tree
@@ -104,12 +119,12 @@ def cut(tree: T, mesh: Mesh | None, *axes: str | tuple[str, ...] | None) -> T:
 
 
 def rows(tree: T, mesh: Mesh | None) -> T:
-    """Inside a compiled program without seeds: cut the examples, axis 0, along all devices."""
+    """Inside a compiled program without seeds: split the examples, axis 0, along all devices."""
     return cut(tree, mesh, (SEEDS, DATA))
 
 
 def everywhere(tree: T, mesh: Mesh | None, *axes: str | None) -> T:
-    """Put arrays that every process has, and has alike, on the mesh; cut as by `cut`."""
+    """Put arrays that all processes have alike on the mesh, split as by `cut`."""
     if mesh is None:
         return tree
     sharding = NamedSharding(mesh, PartitionSpec(*axes))
@@ -122,7 +137,7 @@ def everywhere(tree: T, mesh: Mesh | None, *axes: str | None) -> T:
 
 
 def home(tree: T, mesh: Mesh | None) -> T:
-    """Arrays as each process can read them, whole, on its first device; a collective step."""
+    """Arrays whole on the first device of each process; all processes call this together."""
     if mesh is None:
         return tree
     whole = jax.jit(lambda t: t, out_shardings=NamedSharding(mesh, PartitionSpec()))(tree)

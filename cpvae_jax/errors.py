@@ -1,9 +1,8 @@
-"""The one kind of error that a user can cause and mend."""
+"""The exception for mistakes that a user can fix."""
 
 
 class UserError(ValueError):
-    """A mistake in the input, told in one sentence.
+    """Raised for invalid input. The message gives the value, what was expected and the fix.
 
-    The sentence names the value, what was expected, and the remedy. The commands
-    print it and leave with exit code 2; Python code may catch it as a `ValueError`.
+    Commands print the message and exit with code 2. Python code may catch it as a `ValueError`.
     """

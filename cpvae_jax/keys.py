@@ -1,4 +1,4 @@
-"""Random keys as whole numbers, for what takes no keys: disks, networks, numpy."""
+"""Random keys as plain integers, for code that does not know key types: disks, networks, numpy."""
 
 from __future__ import annotations
 

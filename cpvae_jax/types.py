@@ -2,21 +2,23 @@
 
 Legend, used in every shape of this package:
 
-====  =====================================================================
-B     examples of a batch
-K     categories, the values of c
-D     dimensions of the continuous code z
-X     numbers in one example, its shape flattened: 784 for 28 x 28 pixels
-S     samples drawn for each example
-R     seeds trained side by side in one program
-====  =====================================================================
+| axis | |
+|------|---|
+| B | examples of a batch |
+| K | categories, the values of c |
+| D | dimensions of the continuous code z |
+| X | numbers in one example, its shape flattened: 784 for 28 x 28 pixels |
+| S | samples drawn per example |
+| R | seeds trained in one program |
 
 Every log-density, divergence and bound is in nats.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+import math
+from typing import Any, NamedTuple
 
 import jax
 from flax import struct
@@ -24,81 +26,121 @@ from flax import struct
 from cpvae_jax.config import Config
 
 Tree = Any
-"""Nested dictionaries of arrays."""
+"""Nested dictionaries and lists of arrays."""
+
+
+class Own(NamedTuple):
+    """The arrays of one part of a model."""
+
+    weights: Tree
+    """Arrays that the optimiser trains"""
+    stats: Tree
+    """Constants of the data, which no optimiser sees"""
 
 
 @struct.dataclass
 class Params:
-    """All that a trained model is: arrays, and the configuration that gives them meaning.
+    """A model: its arrays, and the configuration that gives them meaning.
 
-    `jax.grad`, optax and Orbax see the arrays; the configuration is static. Nothing
-    else is needed to encode, to score or to sample.
+    Nothing else is needed to encode, to score or to sample.
+
+    Attributes:
+      weights: What the optimiser trains, as a dictionary with the keys "encoder", "heads",
+        "posterior", "prior", "decoder", "below" and "likelihood".
+      stats: Constants of the data, which no optimiser may move: "aggregate", q(c) over the
+        training data [K], and "likelihood", such as the scale of real-valued data.
+      config: The configuration; static under `jax.jit`.
     """
 
-    encoder: Tree
-    prior: Tree
-    decoder: Tree
-    likelihood: Tree
-    aggregate: jax.Array
-    """[K], q(c) over the training data; set by `fit`, uniform before."""
+    weights: Tree
+    stats: Tree
     config: Config = struct.field(pytree_node=False)
+
+    @property
+    def aggregate(self) -> jax.Array:
+        """q(c) over the training data, [K]: set by `fit`, uniform before."""
+        return self.stats["aggregate"]
+
+    @property
+    def likelihood(self) -> Own:
+        """The arrays of the likelihood."""
+        return Own(self.weights["likelihood"], self.stats["likelihood"])
+
+    def with_weights(self, weights: Tree) -> Params:
+        """The same model with other weights."""
+        return dataclasses.replace(self, weights=weights)
+
+    def with_stats(self, **changed: Tree) -> Params:
+        """The same model with some other constants of the data."""
+        return dataclasses.replace(self, stats={**self.stats, **changed})
+
+    def __repr__(self) -> str:
+        c = self.config
+        count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.weights))
+        return f"Params({c.model}, K={c.K}, shape={c.shape}, {count:,} weights)"
 
 
 @struct.dataclass
 class Posterior:
-    """q(c|x) = Cat(softmax(logits)) and q(z|x, c) = N(mean, diag exp(log_var))."""
+    """q(c|x) = Cat(softmax(logits)) and q(z|x, c) = N(mean, diag exp(log_var)).
+
+    Attributes:
+      logits: [B, K]
+      mean: [B, K, D]
+      log_var: [B, K, D]
+    """
 
     logits: jax.Array
-    """[B, K]"""
     mean: jax.Array
-    """[B, K, D]"""
     log_var: jax.Array
-    """[B, K, D]"""
 
     @property
     def probs(self) -> jax.Array:
-        """[B, K], q(c|x)."""
+        """q(c|x), [B, K]."""
+        return jax.nn.softmax(self.logits)
+
+    def __repr__(self) -> str:
+        return f"Posterior({_axes('BKD', self.mean)})"
+
+
+@struct.dataclass
+class Encoding:
+    """What the encoder says of a batch: q(z, c|x) before it is spread out over categories.
+
+    Attributes:
+      logits: Logits of q(c|x), [B, K]; a single zero per example where c is not inferred.
+      code: What the posterior family needs to give q(z|x, c) for any category.
+      below: What the posterior of a code below z needs of x; None with one level.
+    """
+
+    logits: jax.Array
+    code: Any
+    below: Any = None
+
+    @property
+    def probs(self) -> jax.Array:
+        """q(c|x), [B, K]."""
         return jax.nn.softmax(self.logits)
 
 
 @struct.dataclass
-class Heads:
-    """The posterior before categories are spread out: every category shares two [B, D] arrays.
+class Terms:
+    """The bound of each example, term by term, in nats.
 
-    The heads of z are linear in [h, c], so the mean of category k is the sum of a part
-    of x and a row of a table, and so is the log-variance. Sums over all K categories
-    then need no array of shape [B, K, D]. Where c is not inferred there is one category, K = 1,
-    whose tables are zero.
+    Attributes:
+      reconstruction: log p(x|z, c) or its expectation, [B].
+      kl_c: KL(q(c|x) || p(c)), [B].
+      kl_z: The expectation over q(c|x) of KL(q(z|x, c) || p(z|c)), [B]; with two levels, the
+        sum of both.
     """
 
-    logits: jax.Array
-    """[B, K]"""
-    mean_x: jax.Array
-    """[B, D]"""
-    mean_c: jax.Array
-    """[K, D]"""
-    log_var_x: jax.Array
-    """[B, D]"""
-    log_var_c: jax.Array
-    """[K, D]"""
-    below: Any = None
-    """What the posterior of a code below z needs of x; None if there is no such code"""
-
-
-@struct.dataclass
-class Terms:
-    """The bound of each example, term by term, in nats."""
-
     reconstruction: jax.Array
-    """[B], log p(x|z, c), or its expectation"""
     kl_c: jax.Array
-    """[B], KL(q(c|x) || p(c))"""
     kl_z: jax.Array
-    """[B], the expectation over q(c|x) of KL(q(z|x, c) || p(z|c)); of two levels, the sum of both"""
 
     @property
     def bound(self) -> jax.Array:
-        """[B], the sum of the terms with their signs; higher is better."""
+        """reconstruction − kl_c − kl_z, [B]; higher is better."""
         return self.reconstruction - self.kl_c - self.kl_z
 
     def named(self) -> dict[str, jax.Array]:
@@ -109,3 +151,13 @@ class Terms:
             "kl_c": self.kl_c,
             "kl_z": self.kl_z,
         }
+
+    def __repr__(self) -> str:
+        return f"Terms({_axes('B', self.reconstruction)}: bound, reconstruction, kl_c, kl_z)"
+
+
+def _axes(names: str, array: Any) -> str:
+    shape = getattr(array, "shape", None)
+    if shape is None or len(shape) != len(names):
+        return f"shape={shape}"
+    return ", ".join(f"{name}={size}" for name, size in zip(names, shape, strict=True))

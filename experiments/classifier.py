@@ -1,15 +1,14 @@
 """A small convolutional classifier, for scoring only: `python -m experiments.classifier`.
 
-Trained on the labels of a data set of grey images. Its last hidden layer is the feature space in
-which generated images are compared with real ones. No label of it ever reaches a model.
+It is trained on the labels of a data set of grey images. Generated images are compared with real
+ones in the space of its last hidden layer. No label ever reaches a model.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,24 +20,32 @@ import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from cpvae_jax import UserError, checks, files
-from cpvae_jax.precision import exact
-from experiments import folder, options, provenance
-from experiments.data import Dataset, load
-from experiments.data.archive import read_npz
+from cpvae_jax import checks
+from cpvae_jax.commands import flags, provenance
+from cpvae_jax.commands.flags import option
+from cpvae_jax.commands.job import Folders
+from cpvae_jax.commands.main import exit_code
+from cpvae_jax.data import Dataset
+from cpvae_jax.data.archive import read_npz
+from cpvae_jax.distributions.precision import exact
+from cpvae_jax.errors import UserError
+from cpvae_jax.storage import files, run_folder
+from experiments.data import load
+from experiments.run import Named
 
+PROGRAM = "python -m experiments.classifier"
 WEIGHTS, ABOUT = "weights.npz", "classifier.json"
 BATCH = 100
 SHIFT = 1 / 14
-"""Training images are moved at random by up to this share of their sides: 2 pixels of 28."""
+"""Training images are shifted at random by up to this share of their sides: 2 pixels of 28."""
 EPOCHS, EPOCHS_OF = 12, {"omniglot": 40}
-"""Passes over the training data: enough for 99% on MNIST; 50 alphabets take more."""
+"""Passes over the training data: enough for 99% on MNIST. Omniglot's 50 alphabets take more."""
 
 
 class Conv(nn.Module):
-    """A strided convolution, as one matrix product over shifted views of the padded image.
+    """A strided convolution, computed as one matrix product over shifted views of the padded image.
 
-    Ten times as fast here as XLA's own on a CPU, which inside a loop falls back to a plain one.
+    On a CPU this is ten times as fast as XLA's own, which is slow inside a loop.
     """
 
     units: int
@@ -79,7 +86,7 @@ class Net(nn.Module):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained `Net`, and what is to be known of it."""
+    """A trained `Net`, and facts about it."""
 
     weights: Any
     classes: int
@@ -87,7 +94,7 @@ class Classifier:
     """data, seed, epochs, test accuracy"""
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """[N, 128] of images [N, H, W]: grey levels, or floats in 0..1."""
+        """The features [N, 128] of images [N, H, W]: grey levels, or floats in 0..1."""
         return self._apply(images)[0]
 
     def classify(self, images: np.ndarray) -> np.ndarray:
@@ -117,52 +124,26 @@ def _grey(images: np.ndarray | jax.Array) -> jax.Array:
 
 
 def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier:
-    """Train on the training part; the test part gives the accuracy that is reported."""
+    """Trains a classifier on the training part; its reported accuracy is that of the test part.
+
+    Args:
+      data: grey images with labels.
+      seed: decides all randomness.
+      epochs: passes over the training data; by default those of the data set.
+
+    Raises:
+      UserError: the data have no labels, or are not grey images.
+    """
     epochs = EPOCHS_OF.get(data.name, EPOCHS) if epochs is None else epochs
     checks.at_least("epochs", epochs, 1)
-    if data.train_labels is None or data.test_labels is None:
-        raise UserError(f"{data.name} has no labels; a classifier needs them.")
-    if len(data.shape) != 2:
-        raise UserError(
-            f"an example of {data.name} has the shape {data.shape}; the classifier takes grey "
-            "images [height, width]."
-        )
-    classes = int(data.train_labels.max()) + 1
-    batch = min(BATCH, len(data.train))
-    steps = len(data.train) // batch
+    images, labels = _labelled(data)
+    classes = int(labels.max()) + 1
+    batch = min(BATCH, len(images))
+    steps = len(images) // batch
     net, adam = Net(classes), optax.adam(optax.cosine_decay_schedule(2e-3, epochs * steps))
-    images, labels = jnp.asarray(data.train), jnp.asarray(data.train_labels)
     key_init, key_train = jax.random.split(jax.random.key(seed))
     weights = jax.jit(net.init)(key_init, _grey(images[:1]))
-
-    def loss(weights: Any, x: jax.Array, y: jax.Array) -> jax.Array:
-        _, logits = net.apply(weights, x)
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
-
-    def shifted(key: jax.Array, x: jax.Array) -> jax.Array:
-        pixels = round(SHIFT * min(x.shape[1:]))
-        padded = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels)))
-        starts = jax.random.randint(key, (len(x), 2), 0, 2 * pixels + 1)
-        return jax.vmap(lambda a, s: jax.lax.dynamic_slice(a, s, x.shape[1:]))(padded, starts)
-
-    @jax.jit
-    def epoch(weights: Any, state: Any, key: jax.Array) -> tuple[Any, Any, jax.Array]:
-        key_order, key_shift = jax.random.split(key)
-        order = jax.random.permutation(key_order, len(images))[: steps * batch]
-
-        def step(carry: tuple[Any, Any], at: tuple[jax.Array, jax.Array]) -> Any:
-            weights, state = carry
-            number, index = at
-            x = shifted(jax.random.fold_in(key_shift, number), _grey(images[index]))
-            value, gradient = jax.value_and_grad(loss)(weights, x, labels[index])
-            updates, state = adam.update(gradient, state)
-            return (optax.apply_updates(weights, updates), state), value
-
-        carry, losses = jax.lax.scan(
-            step, (weights, state), (jnp.arange(steps), order.reshape(steps, batch))
-        )
-        return *carry, losses.mean()
-
+    epoch = _epoch(net, adam, images, labels, batch)
     state = adam.init(weights)
     for number in range(epochs):
         key = jax.random.fold_in(key_train, number)
@@ -175,17 +156,68 @@ def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier
     return Classifier(weights, classes, about)
 
 
+def _labelled(data: Dataset) -> tuple[jax.Array, jax.Array]:
+    """The training images and labels; `UserError` if the data cannot be classified."""
+    if data.train_labels is None or data.test_labels is None:
+        raise UserError(f"{data.name} has no labels; a classifier needs them.")
+    if len(data.shape) != 2:
+        raise UserError(
+            f"an example of {data.name} has shape {data.shape}; the classifier takes grey images "
+            "[height, width]."
+        )
+    return jnp.asarray(data.train), jnp.asarray(data.train_labels)
+
+
+def _epoch(
+    net: Net, adam: optax.GradientTransformation, images: jax.Array, labels: jax.Array, batch: int
+) -> Any:
+    """A compiled pass over the data: (weights, state, key) to the next two and the mean loss."""
+    steps = len(images) // batch
+
+    def loss(weights: Any, x: jax.Array, y: jax.Array) -> jax.Array:
+        _, logits = net.apply(weights, x)
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, y))
+
+    @jax.jit
+    def epoch(weights: Any, state: Any, key: jax.Array) -> tuple[Any, Any, jax.Array]:
+        key_order, key_shift = jax.random.split(key)
+        order = jax.random.permutation(key_order, len(images))[: steps * batch]
+
+        def step(carry: tuple[Any, Any], at: tuple[jax.Array, jax.Array]) -> Any:
+            weights, state = carry
+            number, index = at
+            x = _shifted(jax.random.fold_in(key_shift, number), _grey(images[index]))
+            value, gradient = jax.value_and_grad(loss)(weights, x, labels[index])
+            updates, state = adam.update(gradient, state)
+            return (optax.apply_updates(weights, updates), state), value
+
+        carry, losses = jax.lax.scan(
+            step, (weights, state), (jnp.arange(steps), order.reshape(steps, batch))
+        )
+        return *carry, losses.mean()
+
+    return epoch
+
+
+def _shifted(key: jax.Array, x: jax.Array) -> jax.Array:
+    """Images [B, H, W], each shifted at random."""
+    pixels = round(SHIFT * min(x.shape[1:]))
+    padded = jnp.pad(x, ((0, 0), (pixels, pixels), (pixels, pixels)))
+    starts = jax.random.randint(key, (len(x), 2), 0, 2 * pixels + 1)
+    return jax.vmap(lambda a, s: jax.lax.dynamic_slice(a, s, x.shape[1:]))(padded, starts)
+
+
 def save(path: Path, classifier: Classifier) -> None:
-    """Write a classifier to a folder: plain arrays, and what is known of it."""
+    """Writes a classifier to a folder: its arrays, and the facts about it as JSON."""
     flat = flatten_dict(classifier.weights, sep="/")
-    with folder.writing(path):
+    with run_folder.writing(path):
         path.mkdir(parents=True, exist_ok=True)
         np.savez(path / WEIGHTS, allow_pickle=False, **flat)
-    folder.RunFolder(path).write_json(ABOUT, classifier.about)
+    run_folder.RunFolder(path).write_json(ABOUT, classifier.about)
 
 
 def read(path: Path) -> Classifier:
-    """The classifier that `save` wrote; `UserError` where there is none, or it is damaged."""
+    """Reads the classifier that `save` wrote; `UserError` if there is none, or it is damaged."""
     try:
         about = files.read_json(path / ABOUT)
         _, arrays = read_npz(path / WEIGHTS)
@@ -196,42 +228,54 @@ def read(path: Path) -> Classifier:
             raise ValueError("other shapes")
     except Exception as error:
         raise UserError(
-            f"{path} holds no classifier that can be read; train one with "
+            f"{path} holds no readable classifier; train one with "
             f"python -m experiments.classifier --out {path}."
         ) from error
     return Classifier(weights, classes, about)
 
 
+@dataclass(frozen=True)
+class Training:
+    """How to train, and where to write."""
+
+    out: Path = option(help="folder to write")
+    seed: int = option(0, "seed of all randomness", type=flags.seed)
+    epochs: int | None = option(
+        None,
+        f"passes over the training data (default: {EPOCHS}; {EPOCHS_OF['omniglot']} for omniglot)",
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+    """Runs the command; returns its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.classifier",
+    named, folders, training = flags.parse(
+        arguments,
+        program=PROGRAM,
         description="Train the classifier that generated images are scored with.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+        groups={"data": [Named, Folders], "training": [Training]},
     )
-    options.add_data(parser)
-    parser.add_argument("--seed", type=options.seed, default=0, help="seed of all randomness")
-    parser.add_argument(
-        "--epochs",
-        type=int,
-        help=f"passes over the training data; {EPOCHS}, or {EPOCHS_OF['omniglot']} for omniglot, if "
-        "not given",
-    )
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    chosen = parser.parse_args(arguments)
-    try:
-        data = load(chosen.dataset, **options.places(chosen))
-        found = train(data, chosen.seed, chosen.epochs)
-        session = provenance.describe(arguments, program="experiments.classifier")
-        found.about.update(session=session)
-        save(chosen.out, found)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"test accuracy {found.about['test_accuracy']:.4f}; written to {chosen.out}")
-    return 0
+    return exit_code(run, named, folders, training, arguments)
+
+
+def run(
+    named: Named, folders: Folders, training: Training, arguments: Sequence[str] | None = None
+) -> None:
+    """Trains a classifier and writes it to a folder.
+
+    Args:
+      named: the data set.
+      folders: where the files of data sets are.
+      training: how to train, and where to write.
+      arguments: the command line that the record shows; by default that of the options.
+    """
+    if arguments is None:
+        arguments = ["--dataset", named.dataset, *flags.written(Training, asdict(training))]
+    data = load(named.dataset, **folders.named())
+    found = train(data, training.seed, training.epochs)
+    found.about.update(session=provenance.describe(arguments, PROGRAM))
+    save(training.out, found)
+    print(f"test accuracy {found.about['test_accuracy']:.4f}; written to {training.out}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How good images are in the eyes of the classifier: `Judge`, and the scores of models and reals.
+"""Scores of a model's images, and of real ones, in the features of a classifier.
 
-Means of p(x|z, c), grey images, are compared with the grey test images in the features of the
-classifier of `experiments.classifier`. Held-out real images get the same scores, as the ceiling,
-and images whose pixels are shuffled, as the floor.
+Means of p(x|z, c), which are grey images, are compared with the grey test images in the features
+of `experiments.classifier`. Real images that were held out get the same scores as the ceiling, and
+images with shuffled pixels as the floor.
 """
 
 from __future__ import annotations
@@ -13,37 +13,38 @@ from typing import Any
 import jax
 import numpy as np
 
-import cpvae_jax
-from cpvae_jax import Params, generation, priors
-from cpvae_jax.rows import sample_of
-from experiments import grey
+from cpvae_jax import api, priors
+from cpvae_jax.data import Dataset
+from cpvae_jax.data.rows import sample_of
+from cpvae_jax.evaluation import samples
+from cpvae_jax.report import units
+from cpvae_jax.types import Params
 from experiments.classifier import Classifier
-from experiments.data import Dataset
 
 NUM, DRAWS = 10_000, 5
-"""Images a draw, and draws."""
+"""Images per draw, and draws."""
 
 
 class Judge:
-    """The test images of a data set as a classifier sees them; scores sets of images."""
+    """Scores sets of images against the test images of a data set, as a classifier sees them."""
 
     def __init__(self, data: Dataset, classifier: Classifier) -> None:
         self.data, self.classifier = data, classifier
         self.real = classifier.features(data.test)
-        self.manifold = generation.Manifold(self.real)
+        self.manifold = samples.Manifold(self.real)
 
     def scores(self, images: np.ndarray) -> dict[str, float]:
-        """Every score of images [N, H, W] that needs no category."""
+        """All scores of images [N, H, W] that need no categories."""
         features, classes = self.classifier.features(images), self.classifier.classify(images)
         return {
-            "frechet": generation.frechet_distance(self.real, features),
+            "frechet": samples.frechet_distance(self.real, features),
             **self.manifold.scores(features),
-            "class_entropy": generation.class_entropy(classes),
+            "class_entropy": samples.class_entropy(classes),
         }
 
     def purity(self, images: np.ndarray, categories: np.ndarray) -> float:
-        """The share of a category's images that are of its main class, see `generation.purity`."""
-        return generation.purity(self.classifier.classify(images), categories)
+        """The share of a category's images in its most frequent class, see `samples.purity`."""
+        return samples.purity(self.classifier.classify(images), categories)
 
 
 def score(
@@ -55,15 +56,21 @@ def score(
     draws: int = DRAWS,
     weights: str | None = None,
 ) -> dict[str, Any]:
-    """The scores of a model's samples: mean and standard deviation over `draws` of `num` each.
+    """The scores of a model's samples: mean and standard deviation over the draws.
 
-    `weights` of the categories are as `cpvae_jax.sample` takes them. For `purity` the categories are drawn equally often; it is left out where there are none.
+    Args:
+      params: the model.
+      judge: the judge of its data set.
+      key: a random key.
+      num: images per draw.
+      draws: independent draws.
+      weights: probabilities of the categories, as `cpvae_jax.sample` takes them. For `purity`
+        the categories are drawn equally often; a model without categories has no purity.
     """
 
-    white = grey.white(params.config, judge.data.test)
-
     def drawn(key: jax.Array, **how: Any) -> np.ndarray:
-        return np.asarray(cpvae_jax.sample(params, key, num=num, **how)) / white
+        x = np.asarray(api.sample(params, key, num=num, **how))
+        return units.as_grey(params.config, judge.data.test, x)
 
     def once(key: jax.Array) -> dict[str, float]:
         key_all, key_each = jax.random.split(key)
@@ -77,18 +84,20 @@ def score(
 
 
 def ceiling(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dict[str, Any]:
-    """The scores of held-out images: those of the validation part, which neither a model nor the
-    classifier was fitted to. Where there are no more than `num` of them, they are scored once."""
+    """The scores of validation images, which neither a model nor the classifier was fitted to.
+
+    If there are no more than `num` of them, they are scored once.
+    """
     return _of_real(judge, judge.data.valid, seed, num, draws, lambda rng, x: x)
 
 
 def seen(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dict[str, Any]:
-    """The scores of training images, which models and classifier have seen, another choice a draw."""
+    """The scores of training images, which model and classifier have seen; a new choice per draw."""
     return _of_real(judge, sample_of(judge.data.train), seed, num, draws, lambda rng, x: x)
 
 
 def floor(judge: Judge, seed: int, *, num: int = NUM, draws: int = DRAWS) -> dict[str, Any]:
-    """The scores of training images whose pixels are shuffled, each image in its own way."""
+    """The scores of training images with shuffled pixels, each image with its own permutation."""
 
     def shuffled(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:
         return rng.permuted(x.reshape(len(x), -1), axis=1).reshape(x.shape)
@@ -114,7 +123,7 @@ def _of_real(
 
 
 def spread(scores: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
-    """Mean and standard deviation of each score, over draws or over seeds; None of a single one.
+    """Mean and standard deviation of each score, over draws or seeds; None for a single one.
 
     >>> spread([{"purity": 0.5}, {"purity": 0.75}])
     {'purity': {'mean': 0.625, 'std': 0.1767766952966369}}

@@ -8,15 +8,23 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import matplotlib.image
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-import cpvae_jax
-from cpvae_jax import Params
-from cpvae_jax.rows import sample_of
+from cpvae_jax import api
+from cpvae_jax.commands.job import Folders
+from cpvae_jax.data import Dataset
+from cpvae_jax.data.rows import sample_of
+from cpvae_jax.report import drawing
+from cpvae_jax.report import scores as scoring
+from cpvae_jax.report.drawing import styled, subplots
+from cpvae_jax.report.pictures import COLUMNS
+from cpvae_jax.storage import run_folder
+from cpvae_jax.types import Params
 from experiments import data as datasets
-from experiments import evaluate, folder, pictures, table1
-from experiments.data import Dataset
-from experiments.pictures import plt
+from experiments import generation, table1
 from experiments.sweep import Cell, Sweep
 
 NAMES = {
@@ -42,40 +50,40 @@ ONE_CATEGORY = [Cell("mnist", "cp", 1), Cell("mnist", "vae", 1)]
 
 
 class Source:
-    """What figures are made of: trained models, their data and their scores, by cell."""
+    """Trained models, their data and their scores, by cell."""
 
-    def __init__(self, whole: Sweep, places: dict[str, Path | None]) -> None:
+    def __init__(self, whole: Sweep, folders: Folders) -> None:
         self.whole = whole
-        self.data = cache(lambda name: datasets.load(name, **places))
+        self.data = cache(lambda name: datasets.load(name, **folders.named()))
         self.params = cache(self._params)
 
     def _params(self, cell: Cell) -> Params | None:
-        path = self.whole.run_folder(cell, 0)
-        return None if path is None else cpvae_jax.load(path)
+        path = self.whole.finished_run(cell, 0)
+        return None if path is None else api.load(path)
 
     def score(self, cell: Cell) -> dict[str, Any] | None:
-        """The generation scores of the run that holds a cell's seed 0, if they were taken."""
-        run = self.whole.run_folder(cell, 0)
+        """The generation scores of the run with a cell's seed 0; None if it was not scored."""
+        run = self.whole.finished_run(cell, 0)
         path = None if run is None else scores(self.whole) / f"{run.name}.json"
-        return None if path is None or not path.exists() else folder.result(path)
+        return None if path is None or not path.exists() else run_folder.result(path)
 
     def kept(self, cell: Cell) -> Path | None:
-        """The picture of a cell's samples that scoring left beside the scores, of its first seed."""
+        """The picture of samples that scoring kept for a cell, of its first seed; None if there is none."""
         scored = scores(self.whole).glob(f"{cell.name}-seed*.json")
         beside = (path.with_suffix(".png") for path in scored)
         return min(filter(Path.exists, beside), default=None)
 
     def trained(self, cell: Cell) -> bool:
-        """Whether the run of a cell is there."""
+        """Whether the run of a cell exists."""
         return self.params(cell) is not None
 
     def sampled(self, cell: Cell) -> bool:
-        """Whether there are samples of a cell, kept or to be drawn."""
+        """Whether samples of a cell were kept or can be drawn."""
         return self.kept(cell) is not None or self.trained(cell)
 
 
 def caption(cell: Cell, score: Mapping[str, Any] | None) -> str:
-    """The name of a cell's model, and what its samples score."""
+    """The name of a cell's model, with the score of its samples if there is one."""
     name = NAMES[cell.model] + (f", K = {cell.K}" if cell.K > 1 else "")
     return name if score is None else f"{name}\nFréchet distance {score['frechet']['mean']:.1f}"
 
@@ -86,11 +94,11 @@ def scores(whole: Sweep) -> Path:
 
 
 def figure3(source: Source, path: Path) -> None:
-    """Histograms of the truth and of every method, known and unknown number of components."""
+    """Histograms of the truth and of every method, for a known and an unknown number of components."""
     truth = source.data("synthetic").test.ravel()
     bins = _bins(truth)
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(2, 5, figsize=(12, 4.6), sharex=True, sharey=True)
+    with styled():
+        figure, grid = subplots(2, 5, figsize=(12, 4.6), sharex=True, sharey=True)
         for row, (K, known) in zip(grid, ((KNOWN, "known"), (UNKNOWN, "unknown")), strict=True):
             row[0].hist(truth, bins=bins, density=True, color="0.4")
             row[0].set(title="truth", ylabel=f"{known} number, K = {K}")
@@ -101,11 +109,11 @@ def figure3(source: Source, path: Path) -> None:
 
 
 def figure4(source: Source, path: Path) -> None:
-    """Excess categories: their weights, and what uniform weights do to the density."""
+    """Too many categories: their weights, and the density with q(c) and with uniform weights."""
     cell = Cell("synthetic", "cp", UNKNOWN)
     bins = _bins(source.data("synthetic").test)
-    with plt.rc_context(pictures.STYLE):
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3))
+    with styled():
+        figure, (left, middle, right) = subplots(1, 3, figsize=(11, 3))
         params = source.params(cell)
         if params is not None:
             weights = np.sort(np.asarray(params.aggregate))[::-1]
@@ -119,26 +127,26 @@ def figure4(source: Source, path: Path) -> None:
 
 
 def figure5(source: Source, path: Path) -> None:
-    """Reconstructions by one learned prior and by the fixed one."""
-    test = source.data("mnist").test[: 2 * pictures.COLUMNS]
+    """Reconstructions with one learned prior and with the fixed one."""
+    test = source.data("mnist").test[: 2 * COLUMNS]
     rows, labels = [test / 255], ["original"]
     for cell, name in zip(ONE_CATEGORY, ("CP, K = 1", "VAE"), strict=True):
         params = source.params(cell)
         if params is not None:
-            rows.append(np.asarray(cpvae_jax.reconstruct(params, test)))
+            rows.append(np.asarray(api.reconstruct(params, test)))
             labels.append(name)
-    shape = (2, pictures.COLUMNS, *test.shape[1:])
+    shape = (2, COLUMNS, *test.shape[1:])
     stacked = np.stack([row.reshape(shape) for row in rows], axis=1)
-    with plt.rc_context(pictures.STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 0.3 + 0.46 * 2 * len(rows)))
-        pictures.show_rows(axes, stacked.reshape(-1, *shape[1:]), 2 * labels, bounds=(0, 1))
+    with styled():
+        figure, axes = subplots(figsize=(6.4, 0.3 + 0.46 * 2 * len(rows)))
+        drawing.show_rows(axes, stacked.reshape(-1, *shape[1:]), 2 * labels, bounds=(0, 1))
         _finish(figure, path)
 
 
 def figure6(source: Source, path: Path) -> None:
-    """Generations by one learned prior and by the fixed one."""
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(1, 2, figsize=(8, 4.6))
+    """Samples with one learned prior and with the fixed one."""
+    with styled():
+        figure, grid = subplots(1, 2, figsize=(8, 4.6))
         for axes, cell in zip(grid, ONE_CATEGORY, strict=True):
             _samples(axes, source, cell, side=10)
         grid[0].set_title(grid[0].get_title().replace("CP", "CP, K = 1", 1))
@@ -146,35 +154,35 @@ def figure6(source: Source, path: Path) -> None:
 
 
 def figure7(source: Source, path: Path) -> None:
-    """MNIST, each panel one category of CP with K = 10."""
+    """Samples of CP with K = 10 on MNIST, one panel per category."""
     cell = Cell("mnist", "cp", 10)
     params, score = source.params(cell), source.score(cell)
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(2, 5, figsize=(11, 5))
+    with styled():
+        figure, grid = subplots(2, 5, figsize=(11, 5))
         for k, axes in enumerate(grid.flat):
             _samples(axes, source, cell, category=k)
             share = "" if params is None else f", q(c) = {100 * float(params.aggregate[k]):.0f}%"
             axes.set_title(f"c = {k}{share}")
         if score is not None:
             figure.suptitle(
-                "of the samples of a category, "
-                f"{100 * score['purity']['mean']:.1f}% are of its main class by the classifier"
+                f"{100 * score['purity']['mean']:.1f}% of a category's samples are in its main class, "
+                "says the classifier"
             )
         _finish(figure, path)
 
 
 def figure8(source: Source, path: Path) -> None:
-    """MNIST generations of every method by number of components."""
+    """Samples of every method on MNIST, by number of components."""
     _methods(source, path, "mnist")
 
 
 def figure9(source: Source, path: Path) -> None:
-    """Omniglot generations of every method by number of components."""
+    """Samples of every method on Omniglot, by number of components."""
     _methods(source, path, "omniglot")
 
 
-class Figure(NamedTuple):
-    """How a figure is drawn, the cells that it shows, and whether one of them can be shown."""
+class PaperFigure(NamedTuple):
+    """How a figure is drawn, which cells it shows, and whether a cell can be shown."""
 
     draw: Callable[[Source, Path], None]
     cells: list[Cell]
@@ -182,13 +190,13 @@ class Figure(NamedTuple):
 
 
 FIGURES = {
-    3: Figure(figure3, DENSITIES),
-    4: Figure(figure4, [Cell("synthetic", "cp", UNKNOWN)]),
-    5: Figure(figure5, ONE_CATEGORY),
-    6: Figure(figure6, ONE_CATEGORY),
-    7: Figure(figure7, [Cell("mnist", "cp", 10)]),
-    8: Figure(figure8, [c for c in table1.cells() if c.dataset == "mnist"], Source.sampled),
-    9: Figure(figure9, [c for c in table1.cells() if c.dataset == "omniglot"], Source.sampled),
+    3: PaperFigure(figure3, DENSITIES),
+    4: PaperFigure(figure4, [Cell("synthetic", "cp", UNKNOWN)]),
+    5: PaperFigure(figure5, ONE_CATEGORY),
+    6: PaperFigure(figure6, ONE_CATEGORY),
+    7: PaperFigure(figure7, [Cell("mnist", "cp", 10)]),
+    8: PaperFigure(figure8, [c for c in table1.cells() if c.dataset == "mnist"], Source.sampled),
+    9: PaperFigure(figure9, [c for c in table1.cells() if c.dataset == "omniglot"], Source.sampled),
 }
 """The figures of the paper by number."""
 
@@ -199,7 +207,7 @@ def _bins(truth: np.ndarray) -> list[float]:
 
 
 def _density(
-    axes: plt.Axes,
+    axes: Axes,
     source: Source,
     cell: Cell,
     weights: str | None,
@@ -212,9 +220,9 @@ def _density(
         return _absent(axes, title)
     data: Dataset = source.data("synthetic")
     truth = data.test.ravel()
-    key = evaluate.Keys.of(0).density
-    x = cpvae_jax.sample(params, key, num=evaluate.DENSITY_SAMPLES, weights=weights, draw=True)
-    distance = evaluate.density_distances(
+    key = scoring.Keys.of(0).density
+    x = api.sample(params, key, num=scoring.DENSITY_SAMPLES, weights=weights, draw=True)
+    distance = scoring.density_distances(
         {"truth": truth, "model": np.ravel(x)}, sample_of(data.train)
     )
     axes.hist(np.ravel(x), bins=bins, density=True, color="tab:blue")
@@ -224,12 +232,12 @@ def _density(
 
 
 def _samples(
-    axes: plt.Axes,
+    axes: Axes,
     source: Source,
     cell: Cell,
     *,
     category: int | None = None,
-    side: int = pictures.SIDE,
+    side: int = generation.SIDE,
 ) -> None:
     """A square of samples, with the cell's caption."""
     params = source.params(cell)
@@ -237,33 +245,32 @@ def _samples(
     if params is None:
         return _absent(axes, title)
     key = jax.random.fold_in(jax.random.key(0), 0 if category is None else category)
-    x = np.asarray(cpvae_jax.sample(params, key, category=category, num=side**2))
+    x = np.asarray(api.sample(params, key, category=category, num=side**2))
     rows = x.reshape(side, side, *params.config.shape)
-    pictures.show_rows(axes, rows, [""] * side, bounds=(0, 1))
+    drawing.show_rows(axes, rows, [""] * side, bounds=(0, 1))
     axes.set_title(title)
     return None
 
 
-def _kept_samples(axes: plt.Axes, source: Source, cell: Cell) -> None:
-    """The samples that scoring kept, which outlive the run; where there are none, fresh ones."""
+def _kept_samples(axes: Axes, source: Source, cell: Cell) -> None:
+    """The samples that scoring kept, which outlive the run, or fresh ones."""
     path = source.kept(cell)
     if path is None:
         return _samples(axes, source, cell)
-    pictures.show_tiled(axes, plt.imread(path))
-    axes.set_title(caption(cell, folder.result(path.with_suffix(".json"))))
+    drawing.show_tiled(axes, matplotlib.image.imread(path))
+    axes.set_title(caption(cell, run_folder.result(path.with_suffix(".json"))))
     return None
 
 
 def _methods(source: Source, path: Path, dataset: str) -> None:
-    """A panel a cell that has samples: method by method, the number of components rising."""
+    """One panel per cell that has samples: method by method, with rising K."""
     found = [cell for cell in table1.cells() if cell.dataset == dataset and source.sampled(cell)]
     cells = [cell for model in NAMES for cell in found if cell.model == model]
     width = min(4, len(cells))
     height = -(-len(cells) // width)
-    with plt.rc_context(pictures.STYLE):
-        figure, grid = plt.subplots(
-            height, width, figsize=(2.4 * width, 2.7 * height), squeeze=False
-        )
+    with styled():
+        size = (2.4 * width, 2.7 * height)
+        figure, grid = subplots(height, width, figsize=size, squeeze=False)
         for axes in grid.flat[len(cells) :]:
             axes.set_axis_off()
         for axes, cell in zip(grid.flat, cells, strict=False):
@@ -271,11 +278,11 @@ def _methods(source: Source, path: Path, dataset: str) -> None:
         _finish(figure, path)
 
 
-def _absent(axes: plt.Axes, title: str) -> None:
+def _absent(axes: Axes, title: str) -> None:
     axes.set(title=title, xticks=[], yticks=[])
     axes.text(0.5, 0.5, "not trained", ha="center", va="center", transform=axes.transAxes)
 
 
-def _finish(figure: plt.Figure, path: Path) -> None:
+def _finish(figure: Figure, path: Path) -> None:
     figure.set_layout_engine("constrained")
-    pictures.save(figure, path)
+    drawing.save(figure, path)

@@ -1,20 +1,25 @@
 """The paper's Table 1, with true bounds and spreads: `python -m experiments.table1`.
 
-Trains and scores every cell that has no result yet, and prints the table; `--print` only prints.
-Beside the paper's rows stand two models that compose its parts: `hcp`, two levels with the
-conditional prior on top, and `full`, conditional priors with full covariances.
+It trains and scores every cell that has no result yet, and prints the table; `--print` only
+prints. Two models are ours, made of the paper's parts: `hcp`, two levels with the conditional prior
+on top, and `full`, conditional priors with full covariances.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cpvae_jax import UserError, priors
+from cpvae_jax.commands import flags
+from cpvae_jax.commands.flags import option
+from cpvae_jax.commands.job import Folders
+from cpvae_jax.commands.main import exit_code
+from cpvae_jax.config import parts_of_model
+from cpvae_jax.registry import PRIORS
 from experiments import sweep
 from experiments.sweep import Cell, Sweep
 
@@ -30,55 +35,63 @@ PAPER: dict[str, tuple[float | None, ...]] = {
     "full": (None,) * 5,
     "hcp": (None,) * 5,
 }
-"""Negative bounds by row and column. The paper gives no seeds and no spread, and its figures for
-"cp" pass through a relaxed category, which makes them no bounds."""
+"""Negative bounds by row and column. The paper gives no seeds and no spread. Its figures for "cp" are
+computed with a relaxed category, so they are not bounds."""
 
 
 def cell(model: str, column: tuple[str, int]) -> Cell | None:
-    """The cell of a row in a column; None where a prior without categories has been told."""
+    """The cell of a row in a column.
+
+    A prior without categories has one cell per data set, in its first column; elsewhere None.
+    """
     dataset, K = column
-    if not priors.PRIORS[model if model in priors.PRIORS else model[1:]].single:
+    if not PRIORS[parts_of_model(model)[0]].single:
         return Cell(dataset, model, K)
     first = next(c for c in COLUMNS if c[0] == dataset)
     return Cell(dataset, model, 1) if column == first else None
 
 
 def cells() -> list[Cell]:
-    """All cells, small K first: what costs least comes first."""
+    """All cells, cheap ones (small K) first."""
     found = [(column[1], cell(model, column)) for column in COLUMNS for model in PAPER]
     return [c for _, c in sorted(found, key=lambda pair: pair[0]) if c is not None]
 
 
+@dataclass(frozen=True)
+class Print:
+    """What to do besides training."""
+
+    print: bool = option(False, "only print the table of the cells that are done")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.table1",
-        description="Train and score what is missing of the paper's Table 1, and print it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
+    """Runs the command; returns its exit code."""
+    folders, options, only = flags.parse(
+        argv,
+        program="python -m experiments.table1",
+        description="Train and score the missing cells of the paper's Table 1, and print it.",
+        groups={"data": [Folders], "sweep": [sweep.SweepOptions], "table": [Print]},
     )
-    sweep.add_flags(parser)
-    parser.add_argument("--print", action="store_true", help="only print what there is")
-    arguments = parser.parse_args(argv)
-    try:
-        wanted = sweep.chosen(cells(), arguments.only)
-        whole = sweep.of(arguments)
-        code = 0 if arguments.print else whole.train(wanted)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return exit_code(run, options, folders, only.print)
+
+
+def run(options: sweep.SweepOptions, folders: Folders, only_print: bool) -> int:
+    """Trains the missing cells unless told not to, and prints the table."""
+    wanted = sweep.chosen(cells(), options.only)
+    whole = sweep.of(options, folders)
+    code = 0 if only_print else whole.train(wanted)
     print(tables(whole))
     return code
 
 
 def tables(whole: Sweep) -> str:
-    """The table in Markdown: negative true bounds beside the paper's, log-likelihoods, gaps."""
+    """The tables in Markdown: negative true bounds beside the paper's, and log-likelihoods."""
     missing = [c.name for c in cells() if not whole.done(c)]
     return "\n\n".join(
         [
             "Negative true bound on the test set, nats, lower is better / the paper's figure",
             _table(whole, lambda r: -r["test_bound"]["mean"], PAPER),
-            "Negative relaxed figure, which is no bound",
+            "Negative relaxed figure, which is not a bound",
             _table(
                 whole,
                 lambda r: -r["relaxed_figure"]["mean"] if "relaxed_figure" in r else None,

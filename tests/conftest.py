@@ -1,4 +1,4 @@
-"""Tiny models, and the same model once more in plain numpy, for the library to be held against."""
+"""Tiny models, and an independent implementation of the model in plain numpy to compare with."""
 
 import os
 import shutil
@@ -13,10 +13,12 @@ import pytest
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
-from cpvae_jax import Config, Params, Training, epoch, initialise, likelihoods, train
+from cpvae_jax import Config, Params, Training, likelihoods
+from cpvae_jax.models import start
+from cpvae_jax.training import program, step
 
-# The programs are tiny and run once or twice: what the optimiser takes, it never gives back. Here,
-# and in the commands that the tests start.
+# The programs are tiny and run once or twice, so optimised compilation never pays; neither here
+# nor in the commands that the tests start.
 jax.config.update("jax_disable_most_optimizations", True)
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
@@ -24,7 +26,7 @@ KEPT = "JAX_COMPILATION_CACHE_DIR"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What one process has compiled serves all others of these tests: workers, and commands."""
+    """Share compiled programs between the processes of the tests: workers and commands."""
     if KEPT not in os.environ:
         os.environ[KEPT] = tempfile.mkdtemp(prefix="cpvae-jax-tests-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(KEPT), ignore_errors=True))
@@ -37,24 +39,24 @@ TINY = Config(shape=(3,), K=2, latent=1, hidden=(8,), binarise="none")
 
 
 class Reference:
-    """A Bernoulli model in float64, category by category, from nothing but arrays and formulas.
+    """A Bernoulli model in float64, category by category, from arrays and formulas alone.
 
-    With D = 1 the code z is summed over a grid. The integrands are smooth and vanish at its
-    ends, where sums on a grid are exact but for rounding.
+    With D = 1 the code z is summed over a grid. The integrands are smooth and vanish at its ends,
+    where sums on a grid are exact up to rounding.
     """
 
     grid, step = np.linspace(-20, 20, 8001, retstep=True)
 
     def __init__(self, params: Params) -> None:
         self.K = params.config.K
-        self.encoder, self.decoder, prior = jax.tree.map(
-            lambda a: np.asarray(a, np.float64), (params.encoder, params.decoder, params.prior)
-        )
+        weights = jax.tree.map(lambda a: np.asarray(a, np.float64), params.weights)
+        self.encoder, self.heads = weights["encoder"], weights["heads"]
+        self.decoder, prior = weights["decoder"], weights["prior"]
         self.prior_mean, self.prior_log_var = prior["mean"], limited(prior["log_var"])
 
     def posterior(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """q(c|x) [B, K], and the mean and log-variance of q(z|x, c), [B, K, D]."""
-        h, heads = trunk(self.encoder["trunk"], x), self.encoder
+        h, heads = trunk(self.encoder, x), self.heads
         logits = h @ heads["logits"]["kernel"] + heads["logits"]["bias"]
         mean = (h @ heads["mean"]["kernel"] + heads["mean"]["bias"])[:, None]
         log_var = limited(h @ heads["log_var"]["kernel"] + heads["log_var"]["bias"])[:, None]
@@ -129,12 +131,16 @@ def shaken() -> Callable[..., Params]:
     """A function that makes parameters at random: no zeros, no equal rows, and no compilation."""
 
     def make(config: Config, *, seed: int = 0, data: np.ndarray | None = None) -> Params:
-        template = jax.eval_shape(partial(initialise, config=config), jax.random.key(0))
+        template = start.template(config)
         rng = np.random.default_rng(seed)
-        arrays = jax.tree.map(lambda a: jnp.asarray(rng.normal(0, 0.7, a.shape), a.dtype), template)
-        return arrays.replace(
-            likelihood=likelihoods.of(config).init(config, data),
-            aggregate=jnp.full(config.K, 1 / config.K),
+        weights = jax.tree.map(
+            lambda a: jnp.asarray(rng.normal(0, 0.7, a.shape), a.dtype), template.weights
+        )
+        own = likelihoods.of(config).init(jax.random.key(0), config, data)
+        return Params(
+            weights={**weights, "likelihood": own.weights},
+            stats={"aggregate": jnp.full(config.K, 1 / config.K), "likelihood": own.stats},
+            config=config,
         )
 
     return make
@@ -149,10 +155,11 @@ def params(shaken: Callable[..., Params]) -> Params:
 @pytest.fixture(scope="session")
 def covering(params: Params) -> Params:
     """The same with posteriors wider than the priors: importance weights have a variance then."""
-    encoder = jax.tree.map(lambda a: 0.3 * a, params.encoder)
-    encoder["log_var"]["bias"] += 1.0
-    prior = params.prior | {"log_var": 0.3 * params.prior["log_var"]}
-    return params.replace(encoder=encoder, prior=prior)
+    weights = params.weights
+    small = {name: jax.tree.map(lambda a: 0.3 * a, weights[name]) for name in ("encoder", "heads")}
+    small["heads"]["log_var"]["bias"] += 1.0
+    prior = weights["prior"] | {"log_var": 0.3 * weights["prior"]["log_var"]}
+    return params.replace(weights={**weights, **small, "prior": prior})
 
 
 @pytest.fixture(scope="session")
@@ -182,17 +189,17 @@ copy = jax.jit(partial(jax.tree.map, jnp.copy))
 
 
 class Run:
-    """A training program of R seeds and its first epochs, of copies: it reuses its memory."""
+    """A training program of R seeds and its first epochs, run on copies because it reuses memory."""
 
-    config, epochs = TINY, 4
+    config, epochs, steps = TINY, 4, 2
     training = Training(
         learning_rate=1e-2, batch_size=8, warmup=2, epochs=50, patience=2, temperature_epochs=2
     )
 
-    def __init__(self, start: train.TrainState, data: jax.Array, valid: jax.Array) -> None:
-        self.program = train.program(self.config, self.training)
+    def __init__(self, begin: step.TrainState, data: jax.Array, valid: jax.Array) -> None:
+        self.program = program.program(self.training, self.steps)
         self.data, self.valid = data, valid
-        self.states, self.metrics = [start], []
+        self.states, self.metrics = [begin], []
         for _ in range(self.epochs):
             state, metrics = self.epoch(self.states[-1])
             self.states.append(state)
@@ -200,11 +207,17 @@ class Run:
         self.compilations = (self.program.run._cache_size(), self.program.close._cache_size())
 
     def epoch(
-        self, state: train.TrainState, data: jax.Array | None = None
-    ) -> tuple[train.TrainState, dict[str, jax.Array]]:
-        """The next state and metrics; the state given stays as it is."""
+        self, state: step.TrainState, data: jax.Array | None = None
+    ) -> tuple[step.TrainState, dict[str, jax.Array]]:
+        """The next state and metrics; the given state stays valid.
+
+        The batches of validation are small here, also when JAX has forgotten the program and
+        compiles it again.
+        """
         data = self.data if data is None else data
-        return train.advance(self.program, copy(state), data, self.valid)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(step, "VALIDATION_BATCH", 3)
+            return program.advance(self.program, copy(state), data, self.valid)
 
 
 @pytest.fixture(scope="session")
@@ -222,11 +235,10 @@ def valid(pixels: np.ndarray) -> jax.Array:
 @pytest.fixture(scope="session")
 def runs(data: jax.Array, valid: jax.Array) -> dict[int, Run]:
     """Runs by their number of seeds, 1 and 3; the one is the first of the three."""
-    start = train.program(TINY, Run.training).init(jax.random.split(jax.random.key(7), 3))
-    first = jax.jit(partial(jax.tree.map, lambda a: a[:1]))(start)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(epoch, "VALIDATION_BATCH", 3)
-        return {R: Run(state, data, valid) for R, state in ((1, first), (3, start))}
+    trainer = program.program(Run.training, Run.steps)
+    begin = program.begin(trainer, jax.random.split(jax.random.key(7), 3), TINY)
+    first = jax.jit(partial(jax.tree.map, lambda a: a[:1]))(begin)
+    return {R: Run(state, data, valid) for R, state in ((1, first), (3, begin))}
 
 
 @pytest.fixture(scope="session")

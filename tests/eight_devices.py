@@ -1,4 +1,4 @@
-"""Tests that need eight devices; `test_devices.py` runs them in a process that has so many.
+"""Tests that need eight devices; `test_devices.py` runs them in a process that has them.
 
 XLA_FLAGS=--xla_force_host_platform_device_count=8 python -m pytest -n 0 tests/eight_devices.py
 """
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from cpvae_jax import Config, Training, bound_terms, devices, log_likelihood, train
-from cpvae_jax.errors import UserError
+from cpvae_jax import Config, Training, UserError, bound_terms, devices, fit, log_likelihood
+from cpvae_jax.training import program
+from cpvae_jax.training.fit import finish
 
 CONFIG = Config(shape=(12,), K=3, latent=2, hidden=(8,))
 TRAINING = Training(batch_size=30, warmup=2, epochs=2, learning_rate=1e-2)
@@ -18,12 +19,14 @@ DATA = np.random.default_rng(0).integers(0, 256, (200, 12), dtype=np.uint8)
 
 
 def trained(seeds, mesh, model="cp"):
-    """The final state and metrics of a training of 2 epochs; 30 is no multiple of 8."""
-    config = Config(**{**CONFIG.to_dict(), "model": model})
-    program = train.program(config, TRAINING, DATA, mesh)
-    state = program.init(jax.random.split(jax.random.key(0), seeds))
-    data, valid = jnp.asarray(DATA), jnp.asarray(DATA[:50])
-    *_, (state, metrics) = train.epochs(program, state, data, valid)
+    """The final state and metrics of a training of 2 epochs; 30 is not a multiple of 8."""
+    config = Config.of_model(model, shape=(12,), K=3, latent=2, hidden=(8,))
+    trainer = program.program(TRAINING, len(DATA) // TRAINING.batch_size, mesh=mesh)
+    state = program.begin(trainer, jax.random.split(jax.random.key(0), seeds), config, DATA)
+    data, valid = (devices.everywhere(jnp.asarray(a), mesh) for a in (DATA, DATA[:50]))
+    for _ in range(TRAINING.epochs):
+        state, metrics = program.advance(trainer, state, data, valid)
+    assert program.finished(state, TRAINING)
     return state, metrics
 
 
@@ -32,12 +35,12 @@ def assert_close(a, b):
 
 
 @pytest.mark.parametrize(("seeds", "shape"), [(1, (1, 8)), (2, (2, 4)), (3, (1, 8)), (8, (8, 1))])
-def test_seeds_get_devices_of_their_own_where_they_divide_evenly(seeds, shape):
+def test_seeds_get_their_own_devices_where_they_divide_evenly(seeds, shape):
     assert devices.mesh(seeds=seeds).devices.shape == shape
 
 
 @pytest.mark.parametrize("num", [0, 9])
-def test_a_number_of_devices_that_there_is_not_is_told(num):
+def test_a_number_of_devices_that_do_not_exist_is_refused(num):
     with pytest.raises(UserError, match=f"devices is {num}; there are 8"):
         devices.mesh(num)
 
@@ -47,22 +50,41 @@ def test_training_gives_what_one_device_gives(seeds, model):
     alone, alone_metrics = trained(seeds, None, model)
     mesh = devices.mesh(seeds=seeds)
     state, metrics = trained(seeds, mesh, model)
-    leaf = state.params.encoder["mean"]["kernel"]
+    leaf = state.params.weights["heads"]["mean"]["kernel"]
     assert len(leaf.sharding.device_set) == 8
     assert leaf.sharding.spec == (PartitionSpec("seeds") if seeds > 1 else PartitionSpec())
     assert_close(metrics, alone_metrics)
     assert_close(devices.home(state, mesh).params, alone.params)
     data = jnp.asarray(DATA)
-    assert_close(train.finish(state, data, mesh=mesh), train.finish(alone, data))
+    assert_close(finish(state, data, mesh=mesh), finish(alone, data))
+
+
+def test_fit_on_a_mesh_gives_what_one_device_gives(tmp_path):
+    """With several seeds, and with a break and a checkpoint in between."""
+    keys, mesh = jax.random.split(jax.random.key(0)), devices.mesh(seeds=2)
+
+    def fitted(**options):
+        given = {"recipe": TRAINING, "callbacks": [], **options}
+        return fit(keys, CONFIG, DATA, DATA[:50], **given)
+
+    alone, spread = fitted(), fitted(mesh=mesh)
+    assert_close(spread.params, alone.params)
+    assert_close(spread.state.params, alone.state.params)
+    for a, b in zip(spread.history, alone.history, strict=True):
+        assert_close({**a, "seconds": 0}, {**b, "seconds": 0})
+    fitted(recipe=Training(**{**vars(TRAINING), "epochs": 1}), folder=tmp_path / "run", mesh=mesh)
+    resumed = fitted(folder=tmp_path / "run", resume=True, mesh=mesh)
+    assert_close(resumed.params, spread.params)
+    assert [row["epoch"] for row in resumed.history] == [2, 2]
 
 
 def test_a_step_sums_the_gradient_over_devices_once_and_seeds_do_not_wait_for_each_other():
     def collectives(seeds):
         mesh = devices.mesh(seeds=seeds)
-        program = train.program(CONFIG, TRAINING, DATA, mesh)
-        state = program.init(jax.random.split(jax.random.key(0), seeds))
+        trainer = program.program(TRAINING, 6, mesh=mesh)
+        state = program.begin(trainer, jax.random.split(jax.random.key(0), seeds), CONFIG, DATA)
         data = devices.everywhere(jnp.asarray(DATA), mesh)
-        text = program.run.lower(state, data).compile().as_text()
+        text = trainer.run.lower(state, data).compile().as_text()
         shapes = [
             line.split(" all-reduce(")[0] for line in text.splitlines() if " all-reduce(" in line
         ]
@@ -84,7 +106,7 @@ def test_log_likelihood_gives_what_one_device_gives(shaken):
     assert_close(log_likelihood(params, key, DATA[:37], samples=120, mesh=mesh), alone)
 
 
-def test_arrays_and_keys_come_home_as_they_left():
+def test_arrays_and_keys_come_back_as_they_were():
     mesh = devices.mesh(seeds=2)
     tree = {"key": jax.random.split(jax.random.key(0), 2), "x": jnp.arange(8.0).reshape(2, 4)}
     placed = devices.everywhere(tree, mesh, devices.SEEDS)

@@ -1,10 +1,10 @@
-"""Kills a training at random moments and holds its end against an undisturbed one, bit for bit.
+"""Kills a training at random moments and compares its end with an undisturbed one, bit for bit.
 
     python -m tests.faults --kills 50 --seeds 1 --out results/reliability/kills.json
 
-A third of the kills fall anywhere, from the start of the program on; a third wait for an epoch;
-a third wait until a checkpoint is being written. After each one every checkpoint that counts as
-whole has to load, and the log of epochs has to be without gap or repetition.
+A third of the kills come at any time from the start of the program on; a third wait for an epoch;
+a third wait until a checkpoint is being written. After each kill, every checkpoint with a manifest
+must load, and the log of epochs must have no gap and no repetition.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cpvae_jax import checkpoint, load, manifest
-from experiments.folder import CONFIG, LOG
+from cpvae_jax import load
+from cpvae_jax.storage import checkpoint, manifest
+from cpvae_jax.storage.run_folder import CONFIG, LOG
 
 REPOSITORY = Path(__file__).parents[1]
 START_SECONDS = 8.0
-"""About what the program takes to its first epoch."""
+"""Roughly how long the program takes to its first epoch."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 1 if anything was lost."""
+    """Runs the command; returns 1 if anything was lost."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=1, help="seeds trained in one program")
-    parser.add_argument("--random", type=int, default=0, help="seed of the moments")
-    parser.add_argument("--out", type=Path, help="file for the figures, JSON")
+    parser.add_argument("--random", type=int, default=0, help="seed of the random moments")
+    parser.add_argument("--out", type=Path, help="file for the results, JSON")
     chosen = parser.parse_args(argv)
     flags = ["--dataset", "digits", "--K", "10", "--seeds", str(chosen.seeds)]
     with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def survive(folder: Path, flags: Sequence[str], kills: int, seed: int) -> dict[str, Any]:
-    """Kill and resume a run of these flags, then compare its end with one left alone."""
+    """Kills and resumes a run with these flags, then compares its end with an undisturbed run."""
     disturbed, straight = folder / "disturbed", folder / "straight"
     rng = random.Random(seed)
     moments: Counter[str] = Counter()
@@ -85,7 +86,7 @@ def _start(path: Path, flags: Sequence[str], epochs: int) -> subprocess.Popen[by
 
 
 def _wait(process: subprocess.Popen[bytes], path: Path, kind: str, rng: random.Random) -> None:
-    """Until the moment to kill at."""
+    """Waits until the moment of the kill."""
     if kind == "anywhere":
         time.sleep(rng.uniform(0, START_SECONDS))
         return
@@ -99,14 +100,14 @@ def _wait(process: subprocess.Popen[bytes], path: Path, kind: str, rng: random.R
         while not unfinished(path) and time.monotonic() < deadline:
             time.sleep(0.0005)
         time.sleep(rng.uniform(0, 0.05))
-        process.send_signal(signal.SIGSTOP)  # stands still, to see whether it is still writing
+        process.send_signal(signal.SIGSTOP)  # stopped, to see whether it is still writing
         if unfinished(path):
             return
         process.send_signal(signal.SIGCONT)
 
 
 def _epochs(path: Path) -> int:
-    """Whole lines in the log of epochs."""
+    """The number of complete lines in the log of epochs."""
     try:
         return (path / LOG).read_bytes().count(b"\n")
     except FileNotFoundError:
@@ -114,14 +115,14 @@ def _epochs(path: Path) -> int:
 
 
 def unfinished(path: Path) -> list[Path]:
-    """Steps that are being written, or were."""
+    """Steps whose writing has not ended."""
     folder = path / checkpoint.FOLDER
     found = list(folder.iterdir()) if folder.exists() else []
     return [child for child in found if not (child / manifest.FILE).exists()]
 
 
 def broken(path: Path) -> list[str]:
-    """What is wrong with a run folder whose program was killed."""
+    """Faults of a run folder whose program was killed."""
     found = []
     folder = path / checkpoint.FOLDER
     whole = [step.parent for step in folder.glob(f"*/{manifest.FILE}")]
@@ -142,7 +143,7 @@ def broken(path: Path) -> list[str]:
 
 
 def compare(one: Path, other: Path) -> list[str]:
-    """Differences of two finished runs: every array of the last checkpoint, every line of the log."""
+    """Differences between two finished runs, in the last checkpoint's arrays and in the log."""
     logs = [[_numbers(line) for line in (p / LOG).read_text().splitlines()] for p in (one, other)]
     found = [] if logs[0] == logs[1] else ["the logs of epochs differ"]
     steps = [
@@ -153,12 +154,12 @@ def compare(one: Path, other: Path) -> list[str]:
         for step in steps
     ]
     if not arrays[0] or arrays[0].keys() != arrays[1].keys():
-        found.append("the checkpoints hold other arrays")
+        found.append("the checkpoints have different arrays")
     return found + [name for name, value in arrays[0].items() if arrays[1].get(name) != value]
 
 
 def _numbers(line: str) -> dict[str, Any]:
-    """An epoch in the log without its time."""
+    """A line of the log without the time."""
     return {name: value for name, value in json.loads(line).items() if name != "seconds"}
 
 

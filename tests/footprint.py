@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 import cpvae_jax
-from cpvae_jax import Config, estimate
+from cpvae_jax import Config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,20 +29,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     key = jax.random.key(0)
     peaks = {"start": _peak()}
     for model in chosen.models:
-        config = Config(shape=(28, 28), K=500, model=model)
+        config = Config.of_model(model, shape=(28, 28), K=500)
         params = cpvae_jax.initialise(key, config, images)
-        estimate.log_likelihood(params, key, images[:100], samples=chosen.samples)
+        cpvae_jax.log_likelihood(params, key, images[:100], samples=chosen.samples)
         peaks[f"{model}, log-likelihood"] = _peak()
-        estimate.bound_terms(params, key, images)
+        cpvae_jax.bound_terms(params, key, images)
         peaks[f"{model}, true bound"] = _peak()
-        estimate.decomposition(params, key, images)
+        cpvae_jax.decomposition(params, key, images)
         peaks[f"{model}, decomposition"] = _peak()
     print(json.dumps(peaks, indent=2))
     return 0
 
 
 def _peak() -> float:
-    """Not that of `resource`, which counts what the parent had when it started this process."""
+    """From /proc, because `resource` counts the memory of the parent process too."""
     status = Path("/proc/self/status").read_text().split()
     return round(int(status[status.index("VmHWM:") + 1]) / 1024, 1)
 

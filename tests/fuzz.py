@@ -1,11 +1,11 @@
-"""Damages every kind of file that is read, at random, and looks at what comes of it.
+"""Damages every kind of file that is read, at random, and looks at what the reader does.
 
     python -m tests.fuzz --num 1000 --out results/reliability/fuzz.json
 
-A reader may refuse a damaged file, in a `UserError` that names it, or give what was in it before.
-Anything else, another exception or other contents, is a finding; where a format has no checksum
-of its own (a log, a bitmap), other contents are counted and allowed. The memory of the process
-is watched throughout.
+A reader may refuse a damaged file with a `UserError` that names it, or return the original
+contents. Anything else, another exception or other contents, is a finding; where a format has no
+checksum (a log, a bitmap), other contents are counted and allowed. The memory of the process is
+watched throughout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import json
 import logging
 import random
 import resource
+import shutil
 import sys
+import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -30,11 +32,14 @@ from PIL import Image
 from scipy.io import savemat
 
 import cpvae_jax
-from cpvae_jax import Config, Training, UserError, checkpoint, train
-from experiments import classifier, folder
-from experiments.data import images, npz, omniglot_mat
-from experiments.data.cache import cached
-from experiments.data.places import Places
+from cpvae_jax import Config, Training, UserError
+from cpvae_jax.data import Places, images, npz
+from cpvae_jax.data.cache import cached
+from cpvae_jax.storage import checkpoint, run_folder
+from cpvae_jax.training import program
+from cpvae_jax.training.step import TrainState
+from experiments import classifier
+from experiments.data import omniglot_mat
 
 CONFIG = Config(shape=(3,), K=2, latent=1, hidden=(4,))
 
@@ -47,7 +52,7 @@ class Kind(NamedTuple):
     read: Callable[[Path], Any]
     """Reads them; what it returns is compared"""
     unprotected: bool = False
-    """Whether the format lets other contents pass"""
+    """Whether the format cannot detect changed contents"""
 
 
 @cache
@@ -56,8 +61,19 @@ def _params() -> cpvae_jax.Params:
 
 
 @cache
-def _state() -> train.TrainState:
-    return train.program(CONFIG, Training()).init(jax.random.split(jax.random.key(0), 2))
+def _state() -> TrainState:
+    keys = jax.random.split(jax.random.key(0), 2)
+    return program.begin(program.program(Training(), 1), keys, CONFIG)
+
+
+def _make_old_model(path: Path) -> None:
+    """A model of format 1."""
+    archive = Path(__file__).parent / "fixtures" / "models-format1.tar.xz"
+    with tarfile.open(archive) as members:
+        members.extractall(path, filter="data")
+    for other in path.iterdir():
+        if other.name != "grey-vp":
+            shutil.rmtree(other)
 
 
 def _make_state(path: Path) -> None:
@@ -70,7 +86,7 @@ def _read_state(path: Path) -> Any:
         last = steps.latest()
         state = None if last is None else steps.read_state(last, _state())
     if state is None:
-        raise UserError(f"{path} holds nothing")
+        raise UserError(f"{path} is empty")
     return state.replace(key=jax.random.key_data(state.key))
 
 
@@ -78,23 +94,23 @@ SETTINGS = {"dataset": "digits", "seed": 0, "model": {"K": 3}, "training": {"lea
 
 
 def _make_run(path: Path) -> None:
-    with folder.open_run(path, SETTINGS, resume=False):
+    with run_folder.open_run(path, SETTINGS, resume=False):
         pass
 
 
 def _read_run(path: Path) -> None:
-    """What opens is a run of these settings, all of them."""
-    with folder.open_run(path, SETTINGS, resume=True):
+    """Opens the run, which checks every one of these settings."""
+    with run_folder.open_run(path, SETTINGS, resume=True):
         pass
 
 
 def _make_log(path: Path) -> None:
     for epoch in range(1, 9):
-        folder.RunFolder(path).append(folder.LOG, {"epoch": epoch, "bound": -epoch / 7})
+        run_folder.RunFolder(path).append(run_folder.LOG, {"epoch": epoch, "bound": -epoch / 7})
 
 
 def _read_log(path: Path) -> Any:
-    return folder.RunFolder(path).lines(folder.LOG)
+    return run_folder.RunFolder(path).lines(run_folder.LOG)
 
 
 ARRAYS = {"x": np.arange(1200, dtype=np.uint8).reshape(100, 12), "y": np.arange(100) % 3}
@@ -136,7 +152,7 @@ def _make_images(suffixes: Sequence[str]) -> Callable[[Path], None]:
 
 
 def _read_images(path: Path) -> Any:
-    with tempfile.TemporaryDirectory() as cache:  # an old one would answer for the files
+    with tempfile.TemporaryDirectory() as cache:  # an old cache would hide the damage
         return _parts(images.load(path, Places(path, path, Path(cache))))
 
 
@@ -153,11 +169,11 @@ def _make_mat(path: Path) -> None:
 
 def _read_mat(path: Path) -> Any:
     if not (path / omniglot_mat.FILE).exists():
-        raise UserError(f"{path} has none")  # `omniglot.load` goes to TFDS then
+        raise UserError(f"{path} has no such file")  # `omniglot.load` would use TFDS
     with tempfile.TemporaryDirectory() as cache:
         data = omniglot_mat.load(Places(path, path, Path(cache)))
     assert data.shape == (28, 28)
-    assert "NOT the known file" in data.source
+    assert "is NOT the file" in data.source
     return _parts(data)
 
 
@@ -174,6 +190,7 @@ def _read_classifier(path: Path) -> Any:
 
 KINDS = {
     "model": Kind(lambda path: cpvae_jax.save(path, _params()), lambda path: cpvae_jax.load(path)),
+    "old model": Kind(_make_old_model, lambda path: cpvae_jax.load(path / "grey-vp")),
     "training state": Kind(_make_state, _read_state),
     "run configuration": Kind(_make_run, _read_run),
     "log of epochs": Kind(_make_log, _read_log, unprotected=True),
@@ -189,12 +206,12 @@ KINDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; 1 if there was a finding."""
+    """Runs the command; returns 1 if there was a finding."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--num", type=int, default=1000, help="damaged files of each kind")
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--random", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="file for the figures, JSON")
+    parser.add_argument("--out", type=Path, help="file for the results, JSON")
     chosen = parser.parse_args(argv)
     logging.disable(logging.WARNING)
     found = {}
@@ -208,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def damage(kind: Kind, num: int, rng: random.Random) -> dict[str, Any]:
-    """Damages sound files `num` times, one at a time, and counts what the reader made of it."""
+    """Damages sound files `num` times, one at a time, and counts what the reader does."""
     outcomes: Counter[str] = Counter()
     findings = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -225,7 +242,7 @@ def damage(kind: Kind, num: int, rng: random.Random) -> dict[str, Any]:
             outcomes[outcome.split(":")[0]] += 1
             if outcome.startswith("finding"):
                 findings.append(f"{number}, {what} in {file.relative_to(path)}: {outcome}")
-            for file, content in originals.items():  # a reader may have mended or removed some
+            for file, content in originals.items():  # a reader may have repaired or removed some
                 if not file.exists() or file.read_bytes() != content:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content)
@@ -243,7 +260,7 @@ def _outcome(kind: Kind, path: Path, sound: str) -> str:
     except Exception as error:
         return f"finding: {type(error).__name__}: {error}"
     return (
-        "as it was" if same else "other contents" if kind.unprotected else "finding: other contents"
+        "unchanged" if same else "other contents" if kind.unprotected else "finding: other contents"
     )
 
 
@@ -278,7 +295,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _digest(value: Any) -> str:
-    """A name for what was read: arrays by type, shape and bytes, all else as written."""
+    """A digest of what was read: arrays by type, shape and bytes, anything else by its `repr`."""
     digest = hashlib.sha256()
     for part in _leaves(value):
         if isinstance(part, np.ndarray):
@@ -296,7 +313,7 @@ def _leaves(value: Any) -> Iterable[Any]:
 
 
 def _peak() -> int:
-    """The most memory that this process has had, KiB."""
+    """The peak memory of this process, in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -2,7 +2,8 @@
 
     python -m tests.soak --epochs 2000 --out results/reliability/soak.json --picture docs/soak.png
 
-Memory of the process once a second, time an epoch, bytes of the log and of the checkpoints.
+It records the memory of the process once per second, the time per epoch, and the size of the log
+and the checkpoints.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from experiments.folder import LOG
+from cpvae_jax.storage import checkpoint
+from cpvae_jax.storage.run_folder import LOG
 
 REPOSITORY = Path(__file__).parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command."""
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--epochs", type=int, default=2000)
-    parser.add_argument("--out", type=Path, help="file for the figures, JSON")
+    parser.add_argument("--out", type=Path, help="file for the results, JSON")
     parser.add_argument("--picture", type=Path)
     chosen = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def soak(path: Path, flags: Sequence[str], epochs: int) -> dict[str, Any]:
-    """Train for `epochs` epochs with a checkpoint every second; what was seen meanwhile."""
+    """Trains for `epochs` epochs with a checkpoint every second, and returns the measurements."""
     command = [sys.executable, "-m", "experiments.run", *flags, "--out", str(path), "--quiet"]
     command += ["--epochs", str(epochs), "--patience", str(epochs), "--checkpoint-every", "1"]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
@@ -68,14 +70,15 @@ def soak(path: Path, flags: Sequence[str], epochs: int) -> dict[str, Any]:
         "seconds_an_epoch_second_tenth": float(np.median(seconds[epochs // 10 : epochs // 5])),
         "seconds_an_epoch_last_tenth": float(np.median(seconds[-epochs // 10 :])),
         "log_bytes_an_epoch": (path / LOG).stat().st_size / epochs,
-        "checkpoints": len(list((path / "checkpoints").iterdir())),
-        "checkpoint_mib": sum(f.stat().st_size for f in (path / "checkpoints").rglob("*")) / 2**20,
+        "checkpoints": len(list((path / checkpoint.FOLDER).iterdir())),
+        "checkpoint_mib": sum(f.stat().st_size for f in (path / checkpoint.FOLDER).rglob("*"))
+        / 2**20,
         "memory_mib_by_epoch": memory,
     }
 
 
 def _resident_mib(pid: int) -> float | None:
-    """Memory that a process holds; None once it has ended."""
+    """The resident memory of a process in MiB; None once it has ended."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
@@ -86,14 +89,14 @@ def _resident_mib(pid: int) -> float | None:
 
 
 def draw(found: dict[str, Any], path: Path) -> None:
-    """Memory by epoch."""
-    from experiments import pictures
+    """Draws the memory by epoch."""
+    from cpvae_jax.report import drawing
 
-    with pictures.plt.rc_context(pictures.STYLE):
-        figure, axes = pictures.plt.subplots(figsize=(6, 3), layout="constrained")
+    with drawing.styled():
+        figure, axes = drawing.subplots(figsize=(6, 3), layout="constrained")
         axes.plot(*np.array(found["memory_mib_by_epoch"]).T, linewidth=1)
         axes.set(xlabel="epoch", ylabel="memory of the process, MiB", ylim=(0, None))
-        pictures.save(figure, path)
+        drawing.save(figure, path)
 
 
 if __name__ == "__main__":

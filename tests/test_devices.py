@@ -1,4 +1,4 @@
-"""Many devices: the tests of `eight_devices.py`, in a process that has eight."""
+"""Many devices: runs the tests of `eight_devices.py` in a process that has eight."""
 
 import os
 import subprocess
@@ -24,6 +24,6 @@ def test_one_device_needs_no_mesh():
     assert devices.mesh() is None
 
 
-def test_more_devices_than_there_are_is_told():
+def test_more_devices_than_there_are_is_refused():
     with pytest.raises(UserError, match="devices is 2; there are 1, so give 1 to 1"):
         devices.mesh(2)

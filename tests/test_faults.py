@@ -1,11 +1,11 @@
-"""The harness of `tests.faults` in short, and that it finds what it looks for."""
+"""A short run of `tests.faults`, and a check that it finds damage."""
 
 import json
 import shutil
 
 import pytest
 
-from experiments.folder import LOG
+from cpvae_jax.storage.run_folder import LOG
 from tests import faults
 
 
@@ -16,7 +16,7 @@ def survived(tmp_path_factory):
     return folder, faults.survive(folder, flags, kills=3, seed=1)
 
 
-def test_a_training_that_was_killed_ends_like_one_that_was_not(survived):
+def test_a_killed_training_ends_like_an_undisturbed_one(survived):
     folder, found = survived
     assert found["differences"] == []
     assert found["epochs"] > 3
@@ -30,7 +30,7 @@ def test_a_difference_of_one_bit_or_one_epoch_is_found(survived, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(folder / "disturbed", other)
     step = max((other / "checkpoints").iterdir(), key=lambda path: int(path.name))
-    array = next((step / "state" / "params.decoder.output.bias").glob("[0-9]*"))
+    array = next((step / "state" / "params.weights.decoder.output.bias").glob("[0-9]*"))
     content = bytearray(array.read_bytes())
     content[0] ^= 1
     array.write_bytes(content)

@@ -1,4 +1,4 @@
-"""The harness of `tests.fuzz` in short, and that it finds what it looks for."""
+"""A short run of `tests.fuzz`, and a check that it reports findings."""
 
 import random
 
@@ -8,11 +8,11 @@ from tests import fuzz
 
 
 @pytest.mark.parametrize("name", fuzz.KINDS)
-def test_a_damaged_file_is_refused_by_name_or_read_as_it_was(name):
+def test_a_damaged_file_is_refused_by_name_or_read_unchanged(name):
     found = fuzz.damage(fuzz.KINDS[name], 15, random.Random(name))
     assert found["findings"] == []
     assert found["more_memory_mib"] < 300
-    if name != "cache":  # which is made anew, and never refused
+    if name != "cache":  # a damaged cache is rebuilt, and never refused
         assert found["refused"] > 0
 
 

@@ -1,9 +1,9 @@
-"""The harness of `tests.soak` in short: some hundred epochs and checkpoints of a small model."""
+"""A short run of `tests.soak`: two hundred epochs of a small model, with many checkpoints."""
 
 from tests import soak
 
 
-def test_memory_time_and_disk_stay_as_they_were(tmp_path):
+def test_memory_time_and_disk_do_not_grow(tmp_path):
     flags = ["--dataset", "digits", "--K", "2", "--latent", "2", "--hidden", "8"]
     found = soak.soak(tmp_path / "run", flags, 200)
     assert found["memory_mib_at_the_end"] - found["memory_mib_after_a_tenth"] < 50

@@ -1,5 +1,1 @@
-"""The competitors: the models as a good PyTorch user writes them, and programs around them.
-
-`layers.py` and `models.py` are the models, `training.py` trains them, `scoring.py` samples and
-estimates likelihoods, `weights.py` gives a model the parameters of one of ours.
-"""
+"""CP-VAE as a good PyTorch user writes it: the model, programs that train it, and scoring."""

@@ -1,7 +1,7 @@
-"""N(x | output, σ² I): real numbers with one noise for all of them, fixed or learned.
+"""N(x | output, σ² I): real numbers with one shared noise scale, fixed or learned.
 
-The networks see standardised data, so that any unit will do; densities, means, samples and
-σ are in the data's own unit.
+The networks see standardised data, so any unit will do. Densities, means, samples and σ are in
+the data's own unit.
 """
 
 from __future__ import annotations
@@ -10,86 +10,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import gaussian
 from cpvae_jax.config import Config
-from cpvae_jax.likelihoods.base import Likelihood
-from cpvae_jax.types import Tree
+from cpvae_jax.distributions import gaussian
+from cpvae_jax.likelihoods.base import Likelihood, flat, shaped
+from cpvae_jax.types import Own
 
 
-def _init(config: Config, data: np.ndarray | jax.Array | None) -> Tree:
-    """Shift and scale of the data, [X] each, constant in training, and the log-variance.
+def init(key: jax.Array, config: Config, data: np.ndarray | None) -> Own:
+    """Shift and scale of the data, [*shape] each, and the log-variance.
 
-    Columns of a table have units of their own and are scaled one by one; the pixels of an
-    image share one unit. The learned noise starts at the scale of the data.
+    Columns of a table have their own units and are scaled one by one. The pixels of an image
+    share one unit and one scale. The learned noise starts at the scale of the data.
     """
+    del key
     shift, scale = np.zeros(config.size), np.ones(config.size)
     if data is not None:
-        flat = np.asarray(data, np.float64).reshape(len(data), -1)
+        numbers = np.asarray(data, np.float64).reshape(len(data), -1)
         axes = 0 if len(config.shape) == 1 else None
-        shift, scale = shift + flat.mean(axis=axes), scale * flat.std(axis=axes)
+        shift, scale = shift + numbers.mean(axis=axes), scale * numbers.std(axis=axes)
         scale = np.where(scale > 0, scale, 1.0)
-    return {
-        "shift": jnp.asarray(shift, jnp.float32),
-        "scale": jnp.asarray(scale, jnp.float32),
-        "log_var": jnp.zeros(()),
-    }
+    stats = {"shift": shift.reshape(config.shape), "scale": scale.reshape(config.shape)}
+    weights = {"log_var": jnp.zeros(())}
+    return Own(weights, {name: jnp.asarray(a, jnp.float32) for name, a in stats.items()})
 
 
-def _shift_and_scale(like: Tree) -> tuple[jax.Array, jax.Array]:
-    """Constants of the data: no gradient moves them."""
-    return jax.lax.stop_gradient((like["shift"], like["scale"]))
-
-
-def _log_var(config: Config, like: Tree) -> jax.Array:
-    """log σ² of each number, [X], in the data's unit."""
-    _, scale = _shift_and_scale(like)
+def _log_var(config: Config, own: Own) -> jax.Array:
+    """log σ² of each number in the data's unit, [X]."""
+    scale = own.stats["scale"].reshape(-1)
     if config.scale is not None:
         return jnp.full_like(scale, 2 * np.log(config.scale))
-    return gaussian.soft_limit(like["log_var"]) + 2 * jnp.log(scale)
+    return gaussian.soft_limit(own.weights["log_var"]) + 2 * jnp.log(scale)
 
 
-def _observe(config: Config, key: jax.Array, data: jax.Array) -> jax.Array:
-    del key
-    return _expect(config, data)
+def standardise(own: Own, x: jax.Array) -> jax.Array:
+    """(x − shift) / scale."""
+    return (x - own.stats["shift"]) / own.stats["scale"]
 
 
-def _expect(config: Config, data: jax.Array) -> jax.Array:
+def mean(config: Config, own: Own, output: jax.Array) -> jax.Array:
+    """shift + scale · output."""
     del config
-    return data.astype(jnp.float32)
+    return own.stats["shift"] + own.stats["scale"] * output[..., 0]
 
 
-def _standardise(like: Tree, x: jax.Array) -> jax.Array:
-    shift, scale = _shift_and_scale(like)
-    return (x - shift) / scale
+def log_prob(config: Config, own: Own, output: jax.Array, x: jax.Array) -> jax.Array:
+    """log N(x | mean, σ² I)."""
+    centre = flat(config, mean(config, own, output))
+    return gaussian.log_prob(flat(config, x), centre, _log_var(config, own))
 
 
-def _identity(x: jax.Array) -> jax.Array:
-    """Standardised data have no limits."""
-    return x
-
-
-def _mean(like: Tree, output: jax.Array) -> jax.Array:
-    shift, scale = _shift_and_scale(like)
-    return shift + scale * output
-
-
-def _log_prob(config: Config, like: Tree, output: jax.Array, x: jax.Array) -> jax.Array:
-    return gaussian.log_prob(x, _mean(like, output), _log_var(config, like))
-
-
-def _sample(config: Config, like: Tree, key: jax.Array, output: jax.Array) -> jax.Array:
-    mean = _mean(like, output)
-    return gaussian.sample(key, mean, jnp.broadcast_to(_log_var(config, like), mean.shape))
+def sample(config: Config, own: Own, key: jax.Array, output: jax.Array) -> jax.Array:
+    """mean + σ · noise."""
+    centre = flat(config, mean(config, own, output))
+    log_var = jnp.broadcast_to(_log_var(config, own), centre.shape)
+    return shaped(config, gaussian.sample(key, centre, log_var))
 
 
 LIKELIHOOD = Likelihood(
-    init=_init,
-    observe=_observe,
-    expect=_expect,
-    standardise=_standardise,
-    to_input=_identity,
-    from_input=_identity,
-    log_prob=_log_prob,
-    mean=_mean,
-    sample=_sample,
+    init,
+    log_prob,
+    mean,
+    sample,
+    standardise=standardise,
+    options=("scale",),
+    suits="real",
+    description="real numbers with one noise scale; for grey levels choose --likelihood bernoulli",
 )

@@ -1,40 +1,148 @@
-"""What a decoder of one or more levels has to offer to the bound, the likelihood, the sampler."""
+"""What a model offers to objectives, estimates and the sampler, and what lies between z and x."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 
 from cpvae_jax.config import Config
-from cpvae_jax.types import Params, Tree
-
-Category = jax.Array | None
-"""Whole numbers [...], weights [..., K], or None where the networks know nothing of c."""
+from cpvae_jax.networks.base import Category
+from cpvae_jax.types import Encoding, Params, Terms, Tree
 
 
 class Explanation(NamedTuple):
-    """How a code z at the top explains x, all of what lies between drawn."""
+    """What p(x|z, c) needs of a code z at the top, with all codes below z drawn.
+
+    Attributes:
+      output: The decoder's output, [..., *shape, channels].
+      kl: Divergence of the codes below z from their prior given z, [...]; 0 without any.
+      log_ratio: log p(codes below|z) − log q(codes below|x, z) at the draw, [...]; 0 without any.
+    """
 
     output: jax.Array
-    """[..., X], what the likelihood needs of the codes"""
     kl: jax.Array | float
-    """[...], divergence of the codes below z from their prior given z; 0 if there are none"""
     log_ratio: jax.Array | float
-    """[...], log p(codes below|z) − log q(codes below|x, z) at the draw; 0 if there are none"""
+
+
+class InitLevels(Protocol):
+    def __call__(
+        self, key: jax.Array, config: Config, categories: int, channels: int
+    ) -> tuple[Tree, Tree]:
+        """Fresh weights of the encoder below the top, and of the decoder.
+
+        `categories` is how many the networks see: K, or 0.
+        """
+
+
+class Features(Protocol):
+    def __call__(self, params: Params, x: jax.Array) -> jax.Array | None:
+        """What the posteriors below the top need of encoder inputs x [B, *shape]."""
+
+
+class Explain(Protocol):
+    def __call__(
+        self,
+        params: Params,
+        key: jax.Array | None,
+        below: jax.Array | None,
+        z: jax.Array,
+        category: Category,
+    ) -> Explanation:
+        """Explain x by z [..., B, D]. Codes below come from their posterior given `below`.
+
+        Without a key they are at the posterior's mean.
+        """
+
+
+class Generate(Protocol):
+    def __call__(
+        self, params: Params, key: jax.Array | None, z: jax.Array, category: Category
+    ) -> jax.Array:
+        """The decoder's output for z [..., D]. Codes below come from their prior given z.
+
+        Without a key they are at the prior's mean.
+        """
 
 
 class Levels(NamedTuple):
-    """What lies between the top code (z, c) and x, as pure functions."""
+    """What lies between the top code (z, c) and x."""
 
-    init: Callable[[jax.Array, Config, int], tuple[Tree, Tree]]
-    """(key, config, categories that the networks see) to arrays of encoder and decoder"""
-    features: Callable[[Params, jax.Array], Any]
-    """(params, encoder input [B, X]) to what the posteriors below the top need of x"""
-    explain: Callable[[Params, jax.Array | None, Any, jax.Array, Category], Explanation]
-    """(params, key, features, z [..., B, D], category) to an explanation of x; codes below are
-    drawn from their posterior, or are at its mean where the key is None"""
-    generate: Callable[[Params, jax.Array | None, jax.Array, Category], jax.Array]
-    """(params, key, z [..., D], category) to the output [..., X]; codes below are drawn from
-    their prior given z, or are at its mean where the key is None"""
+    init: InitLevels
+    features: Features
+    explain: Explain
+    generate: Generate
+
+
+class Infer(Protocol):
+    def __call__(self, params: Params, x: jax.Array) -> Encoding:
+        """The posterior of x [B, *shape]."""
+
+
+class GiveTerms(Protocol):
+    def __call__(
+        self,
+        params: Params,
+        key: jax.Array,
+        x: jax.Array,
+        encoding: Encoding,
+        estimator: str,
+        temperature: jax.Array | float = 1.0,
+    ) -> Terms:
+        """The terms of the bound for x [B, *shape], estimated with one draw."""
+
+
+class LogWeights(Protocol):
+    def __call__(
+        self, params: Params, key: jax.Array, x: jax.Array, encoding: Encoding, num: int
+    ) -> jax.Array:
+        """Log importance weights of `num` draws from the posterior per example, [num, B]."""
+
+
+class Logits(Protocol):
+    def __call__(self, params: Params, encoding: Encoding) -> jax.Array:
+        """Logits of the categories of x, [B, K]."""
+
+
+class LogPrior(Protocol):
+    def __call__(self, params: Params, z: jax.Array, category: Category) -> jax.Array:
+        """Log-density of the prior at z [..., D] and, where it is inferred, c; [...]."""
+
+
+class Decode(Protocol):
+    def __call__(
+        self, params: Params, key: jax.Array | None, z: jax.Array, category: jax.Array
+    ) -> jax.Array:
+        """z [B, D] and c [B] to the decoder's output [B, *shape, channels].
+
+        With two levels, the lower code is drawn from its prior, or at its mean without a key.
+        """
+
+
+class Draw(Protocol):
+    def __call__(self, params: Params, key: jax.Array, category: jax.Array) -> jax.Array:
+        """z from the prior of given categories [B], to the output [B, *shape, channels]."""
+
+
+class Reconstruct(Protocol):
+    def __call__(self, params: Params, encoding: Encoding) -> jax.Array:
+        """The output at the most probable c and the means of all posteriors."""
+
+
+class Seen(Protocol):
+    def __call__(self, category: jax.Array) -> Category:
+        """A category as the networks take it: None if they do not see c."""
+
+
+class Model(NamedTuple):
+    """A generative model with its inference model."""
+
+    infer: Infer
+    terms: GiveTerms
+    log_weights: LogWeights
+    logits: Logits
+    log_prior: LogPrior
+    decode: Decode
+    generate: Draw
+    reconstruct: Reconstruct
+    seen: Seen

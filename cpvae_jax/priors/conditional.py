@@ -1,34 +1,32 @@
-"""The prior that the paper is about: a learned Gaussian for each category, which is inferred."""
+"""The paper's prior: a learned Gaussian for each category, which the encoder infers."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 
-from cpvae_jax import gaussian
 from cpvae_jax.config import Config
-from cpvae_jax.mixture import Diagonal
-from cpvae_jax.priors.base import Encode, Examples, Prior
+from cpvae_jax.distributions import gaussian
+from cpvae_jax.distributions.mixture import Diagonal
+from cpvae_jax.priors.base import Encode, Prior, Start
 from cpvae_jax.types import Tree
 
 
-def init(key: jax.Array, config: Config, examples: Examples | None) -> Tree:
-    """Every category starts at N(0, I); training moves them apart.
+def init(key: jax.Array, config: Config, start: Start) -> Tree:
+    """Every category starts at N(0, I), and training moves them apart.
 
-    The categories already differ in their rows of the encoder's and the decoder's tables,
-    so equal priors are no point of symmetry.
+    Equal priors are not a point of symmetry, because the categories already differ in their rows
+    of the encoder's and the decoder's tables.
     """
-    del key, examples
-    return {
-        "mean": jnp.zeros((config.K, config.latent)),
-        "log_var": jnp.zeros((config.K, config.latent)),
-    }
+    del key, start
+    shape = (config.K, config.latent)
+    return {"mean": jnp.zeros(shape), "log_var": jnp.zeros(shape)}
 
 
-def components(prior: Tree, config: Config, encode: Encode) -> Diagonal:
-    """Eq. (5): p(z|c_k) = Π_i N(z_i | μ_ik, σ²_ik), as the table of μ and of log σ², both [K, D]."""
+def components(config: Config, weights: Tree, encode: Encode) -> Diagonal:
+    """Eq. (5): p(z|c_k) = Π_i N(z_i | μ_ik, σ²_ik), as tables of μ and log σ², [K, D] each."""
     del config, encode
-    return Diagonal(prior["mean"], gaussian.soft_limit(prior["log_var"]))
+    return Diagonal(weights["mean"], gaussian.soft_limit(weights["log_var"]))
 
 
 PRIOR = Prior(init, components, inferred=True)

@@ -1,4 +1,4 @@
-"""N(0, I), which nothing moves: the prior of the plain VAE (Kingma and Welling, ICLR 2014)."""
+"""N(0, I), the fixed prior of the plain VAE (Kingma and Welling, ICLR 2014)."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import jax
 import jax.numpy as jnp
 
 from cpvae_jax.config import Config
-from cpvae_jax.mixture import Diagonal
-from cpvae_jax.priors.base import Encode, Examples, Prior
+from cpvae_jax.distributions.mixture import Diagonal
+from cpvae_jax.priors.base import Encode, Prior, Start
 from cpvae_jax.types import Tree
 
 
-def init(key: jax.Array, config: Config, examples: Examples | None) -> Tree:
-    """Constants, kept with the parameters only for their shape."""
-    del key, examples
-    return {"mean": jnp.zeros((1, config.latent))}
+def init(key: jax.Array, config: Config, start: Start) -> Tree:
+    """No weights."""
+    del key, config, start
+    return {}
 
 
-def components(prior: Tree, config: Config, encode: Encode) -> Diagonal:
-    """One component at zero with unit variance: no gradient reaches it."""
-    del config, encode
-    zero = jnp.zeros_like(prior["mean"])
+def components(config: Config, weights: Tree, encode: Encode) -> Diagonal:
+    """One component with zero mean and unit variance."""
+    del weights, encode
+    zero = jnp.zeros((1, config.latent))
     return Diagonal(zero, zero)
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.data.cache import Arrays
-from experiments.data.dataset import Dataset
-from experiments.data.places import Places
+from cpvae_jax.data.cache import Arrays
+from cpvae_jax.data.dataset import Dataset
+from cpvae_jax.data.places import Places
 from experiments.data.tfds_source import TfdsSource, decode_grey, encode_grey, examples
 
 _VERSION = "3.0.1"
 _URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-# Of each split the images and the labels, under the names TFDS registers.
+# The files of images and labels of each split, under the names that TFDS knows.
 _FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
     "test": ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"),
@@ -22,12 +22,15 @@ _TRAIN = 50_000  # of the 60,000; the rest validates, as in the paper's section 
 
 
 def load(places: Places) -> Dataset:
-    """Returns MNIST in 50,000, 10,000 and 10,000 examples of shape (28, 28), uint8.
+    """Returns MNIST in 50,000, 10,000 and 10,000 examples of shape (28, 28), uint8 grey levels.
 
-    The grey levels are kept: binarising them anew in each epoch is the trainer's work.
+    Training binarises them afresh in each epoch.
+
+    Args:
+      places: Its `data_dir` holds the prepared data set, or will.
 
     Raises:
-      UserError: the data set is not prepared and cannot be, or cannot be read.
+      UserError: The data set is missing and cannot be prepared, or cannot be read.
     """
     arrays = _SOURCE.load(places)
     images, labels = arrays["train"], arrays["train_labels"]
@@ -39,10 +42,10 @@ def load(places: Places) -> Dataset:
         train_labels=labels[:_TRAIN],
         valid_labels=labels[_TRAIN:],
         test_labels=arrays["test_labels"],
-        likelihood="bernoulli",
+        kind="grey",
         source=(
-            "MNIST 3.0.1 of TFDS: the first 50,000 images of its training split in the order "
-            "stored train, the last 10,000 validate, and the test split tests."
+            "MNIST 3.0.1 of TFDS: the first 50,000 images of its training split, in stored order, "
+            "are for training, the last 10,000 for validation, and its test split for testing."
         ),
         class_names=tuple("0123456789"),
     )
@@ -61,10 +64,10 @@ def _decode(folder: Path) -> Arrays:
 
 
 def _builder() -> type:
-    """Returns TFDS's builder of MNIST with every step that needs TensorFlow replaced."""
+    """Returns the TFDS builder of MNIST, with the steps that need TensorFlow replaced."""
     import tensorflow_datasets as tfds
 
-    # TFDS takes the keyword: its own MNIST stays the registered one.
+    # `skip_registration` is a keyword of TFDS; it keeps its own MNIST registered.
     class MNIST(tfds.image_classification.MNIST, skip_registration=True):  # type: ignore[call-arg]
         VERSION = tfds.core.Version(_VERSION)
 
@@ -76,7 +79,7 @@ def _builder() -> type:
             }
 
         def _generate_examples(self, images, labels):
-            # TFDS orders by a hash of the key: the stock key, the index, keeps the stock order.
+            # TFDS sorts by a hash of the key, so the key must be that of its own builder.
             for index, (image, label) in enumerate(
                 zip(_read_idx(images), _read_idx(labels), strict=True)
             ):
@@ -86,10 +89,10 @@ def _builder() -> type:
 
 
 def _read_idx(path: Path) -> np.ndarray:
-    """Returns the uint8 array in a gzipped IDX file, the format of MNIST's originals.
+    """Returns the uint8 array in a gzipped IDX file, the format of the original MNIST.
 
-    Two zero bytes, the type (8: uint8), the number of axes, then the length of each axis as a
-    big-endian 32-bit integer, then the values.
+    An IDX file has two zero bytes, the type (8 for uint8), the number of axes, the length of each
+    axis as a big-endian 32-bit integer, and then the values.
     """
     content = gzip.decompress(Path(path).read_bytes())
     lengths = np.frombuffer(content, ">u4", count=content[3], offset=4)

@@ -1,34 +1,37 @@
 """Omniglot: 1,623 characters of 50 alphabets, each drawn by 20 people, as 28 by 28 grey levels.
 
-The paper uses Burda's reduction `chardata.mat`, whose split takes the same characters on both
-sides. TFDS has the same drawings, but its test split holds other alphabets: from it we take the
-split again by the same rule. `chardata.mat` itself is used where the user has put it.
+The paper uses `chardata.mat` by Burda et al., whose training and test parts have the same
+characters. TFDS has the same drawings, but its test split has other alphabets, so this module
+splits all drawings again by Burda's rule. If the user has `chardata.mat`, it is read instead.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from cpvae_jax.data.cache import Arrays
+from cpvae_jax.data.dataset import Dataset, gather, split
+from cpvae_jax.data.places import Places
 from experiments.data import omniglot_mat, omniglot_prepare
-from experiments.data.cache import Arrays
-from experiments.data.dataset import Dataset, gather, split
-from experiments.data.places import Places
 from experiments.data.tfds_source import TfdsSource, decode_grey, examples
 
-_SIDE = 105  # of an original drawing
-_DRAWINGS = 20  # of each character
-_TRAIN_DRAWINGS = 15  # 1,623 · 15 = 24,345, as many as Burda's training images
+_SIDE = 105  # pixels of an original drawing
+_DRAWINGS = 20  # per character
+_TRAIN_DRAWINGS = 15  # 1,623 · 15 = 24,345, the number of Burda's training images
 _VALID = 1_345  # of the 24,345, as in the paper's section 5.2
 
 
 def load(places: Places) -> Dataset:
     """Returns Omniglot in 23,000, 1,345 and 8,115 examples of shape (28, 28), uint8, ink as 255.
 
-    Labels are the alphabets. With a file `chardata.mat` in `places.manual_dir` that file is
-    read instead (`omniglot_mat`).
+    The labels are the alphabets. If `places.manual_dir` holds a file `chardata.mat`, it is read
+    instead (`omniglot_mat`).
+
+    Args:
+      places: Its `data_dir` holds the prepared data set, or will.
 
     Raises:
-      UserError: the data set is not prepared and cannot be, or cannot be read.
+      UserError: The data set is missing and cannot be prepared, or cannot be read.
     """
     if (places.manual_dir / omniglot_mat.FILE).is_file():
         return omniglot_mat.load(places)
@@ -39,19 +42,19 @@ def load(places: Places) -> Dataset:
     return Dataset(
         name="omniglot",
         **gather(arrays["images"], arrays["alphabets"], (train, valid, test)),
-        likelihood="bernoulli",
+        kind="grey",
         source=(
-            "Omniglot 3.0.0 of TFDS, averaged down to 28 by 28: of each character's 20 drawings "
-            "the first 15 in the order stored train (1,345 of them validate) and 5 test, a "
-            "reproduction of the protocol behind Burda's chardata.mat, which has 8,070 test images "
-            "where this has 8,115."
+            "Omniglot 3.0.0 of TFDS, averaged down to 28 by 28: of each character's 20 drawings, "
+            "the first 15 in stored order are for training (1,345 of these images for validation) "
+            "and 5 for testing; this follows the protocol of Burda's chardata.mat, which has 8,070 "
+            "test images instead of 8,115."
         ),
         class_names=tuple(arrays["alphabet_names"].tolist()),
     )
 
 
 def rank_within(groups: np.ndarray) -> np.ndarray:
-    """Returns for each element how many elements of the same group come before it.
+    """Returns for each element the number of earlier elements of the same group.
 
     >>> rank_within(np.array([7, 3, 7, 7, 3])).tolist()
     [0, 0, 1, 2, 1]
@@ -64,10 +67,10 @@ def rank_within(groups: np.ndarray) -> np.ndarray:
 
 
 def averaging(large: int, small: int) -> np.ndarray:
-    """Returns the `[small, large]` matrix that averages `large` cells down to `small` ones.
+    """Returns the `[small, large]` matrix that averages `large` cells down to `small` cells.
 
-    Row i weighs each cell by its overlap with the i-th of `small` equal intervals, so that a
-    mean is kept even where the ratio is no whole number.
+    Row i weights each cell by its overlap with the i-th of `small` equal intervals. This keeps
+    the mean, even if the ratio is not a whole number.
 
     >>> (3 * averaging(3, 2)).round().tolist()
     [[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]
@@ -79,7 +82,7 @@ def averaging(large: int, small: int) -> np.ndarray:
 
 
 def _decode(folder: Path) -> Arrays:
-    """Returns all drawings at 28 by 28, with their alphabets and characters."""
+    """Returns all drawings at 28 by 28 pixels, with their alphabets and characters."""
     average = averaging(_SIDE, 28)
     images, alphabets, characters = [], [], []
     for part in omniglot_prepare.FILES:
@@ -90,7 +93,10 @@ def _decode(folder: Path) -> Arrays:
             characters.append(example["label"])
     drawings = np.bincount(characters)
     if not (drawings == _DRAWINGS).all():
-        raise ValueError(f"character {(drawings != _DRAWINGS).argmax()} has not {_DRAWINGS} images")
+        character = int((drawings != _DRAWINGS).argmax())
+        raise ValueError(
+            f"character {character} has {drawings[character]} images instead of {_DRAWINGS}"
+        )
     return {
         "images": np.stack(images),
         "alphabets": np.array(alphabets, np.int32),

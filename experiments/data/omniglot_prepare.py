@@ -1,4 +1,4 @@
-"""How TFDS prepares Omniglot without TensorFlow, from the two archives of its authors."""
+"""Prepares Omniglot for TFDS without TensorFlow, from the two archives of its authors."""
 
 import io
 import zipfile
@@ -6,20 +6,20 @@ from pathlib import Path
 
 VERSION = "3.0.0"
 URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
-# The archive behind each split of TFDS.
+# The archive of each split of TFDS.
 FILES = {"train": "images_background.zip", "test": "images_evaluation.zip"}
 
 
 def builder() -> type:
-    """Returns TFDS's builder of Omniglot with every step that needs TensorFlow replaced."""
+    """Returns the TFDS builder of Omniglot, with the steps that need TensorFlow replaced."""
     import tensorflow_datasets as tfds
 
-    # TFDS takes the keyword: its own Omniglot stays the registered one.
+    # `skip_registration` is a keyword of TFDS; it keeps its own Omniglot registered.
     class Omniglot(tfds.image_classification.Omniglot, skip_registration=True):  # type: ignore[call-arg]
         VERSION = tfds.core.Version(VERSION)
 
         def _split_generators(self, dl_manager):
-            # The stock builder's splits small1 and small2 repeat parts of train: left out.
+            # TFDS has two more splits, small1 and small2, which repeat parts of train.
             paths = dl_manager.download({part: URL + file for part, file in FILES.items()})
             drawings = {part: _read_zip(path) for part, path in paths.items()}
             names = {
@@ -50,10 +50,11 @@ def builder() -> type:
 
 
 def _read_zip(path: Path) -> list[tuple[str, str, int, int, bytes]]:
-    """Returns key, alphabet, character in it, label and PNG of each drawing in an original.
+    """Returns the drawings in an archive: key, alphabet, character, label and PNG of each.
 
-    The names in it are `images_background/ALPHABET/characterNN/LLLL_DD.png`, with NN and LLLL
-    counted from one. The keys are those of the stock builder: TFDS orders by a hash of them.
+    The files in it are named `images_background/ALPHABET/characterNN/LLLL_DD.png`; NN and LLLL
+    count from 1. The character counts within its alphabet. TFDS sorts by a hash of the key, so
+    the keys must be those of its own builder.
     """
     found = []
     with zipfile.ZipFile(path) as archive:

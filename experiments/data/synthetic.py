@@ -1,16 +1,16 @@
-"""The paper's one-dimensional mixture of two Gaussians, section 5.1."""
+"""The one-dimensional mixture of two Gaussians in section 5.1 of the paper."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from cpvae_jax.data.dataset import Dataset
+from cpvae_jax.data.places import Places
 from cpvae_jax.errors import UserError
-from experiments.data.dataset import Dataset
-from experiments.data.places import Places
 
 # The paper writes N(0.1, 0.1) and N(1, 0.1). We read the second number as the STANDARD
-# DEVIATION: the paper calls the modes disjoint, and they are if they lie nine standard
-# deviations apart, but not if 0.1 is the variance, which puts them under three apart.
+# DEVIATION. The paper calls the modes disjoint: they are nine standard deviations apart if 0.1
+# is the standard deviation, but fewer than three if it is the variance.
 MEANS = (0.1, 1.0)
 STDS = (0.1, 0.1)
 WEIGHTS = (0.5, 0.5)
@@ -25,18 +25,23 @@ def load(
     stds: Sequence[float] = STDS,
     weights: Sequence[float] = WEIGHTS,
 ) -> Dataset:
-    """Returns `num` training, a fifth as many validation and `num` test draws of shape (1,).
+    """Returns `num` training, `num` / 5 validation and `num` test samples of shape (1,).
 
-    The three parts come from separate streams of random numbers; labels are the components.
-    `places` is not used: it makes the signature that of the other sources.
+    The three parts come from separate streams of random numbers. The labels are the components.
+
+    Args:
+      places: Not used; all loaders take it.
+      num: The size of the training part and of the test part.
+      seed: A whole number from 0.
+      means, stds, weights: One number each per component, as in `draw`.
 
     Raises:
-      UserError: as `draw`.
+      UserError: As `draw`.
 
     >>> load(num=100).train.shape
     (100, 1)
     """
-    # A trailing 0 would give the stream of `draw(num, seed)`: NumPy pads a seed with zeros.
+    # Not stream 0: NumPy pads seeds with zeros, so that would be the stream of `draw(num, seed)`.
     parts = [
         draw(n, (seed, stream), means, stds, weights)
         for stream, n in ((1, num), (2, max(1, num // 5)), (3, num))
@@ -51,8 +56,8 @@ def load(
         train_labels=train_labels,
         valid_labels=valid_labels,
         test_labels=test_labels,
-        likelihood="gaussian",
-        source=f"Draws from {' + '.join(terms)} with seed {seed}, one stream for each part.",
+        kind="real",
+        source=f"Samples of {' + '.join(terms)} with seed {seed}, one stream per part.",
         class_names=tuple(f"component {k}" for k in range(len(means))),
     )
 
@@ -64,16 +69,17 @@ def draw(
     stds: Sequence[float] = STDS,
     weights: Sequence[float] = WEIGHTS,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns samples `[num, 1]` float32 of the mixture and their components `[num]` int32.
+    """Returns samples `[num, 1]` float32 of the mixture, and their components `[num]` int32.
 
     Args:
-      num: how many, at least 1.
-      seed: one or more whole numbers from 0 on.
-      means, stds, weights: one each per component; `stds` are standard deviations, and
-        `weights` sum to one.
+      num: The number of samples, at least 1.
+      seed: One or more whole numbers from 0.
+      means: The mean of each component.
+      stds: The standard deviation of each component.
+      weights: The probability of each component; they sum to 1.
 
     Raises:
-      UserError: a value out of its range, or different numbers of components.
+      UserError: A value is out of range, or the numbers of components differ.
 
     >>> x, component = draw(1000, seed=5)
     >>> x.shape, component.shape, round(float(x[component == 1].mean()), 1)
@@ -86,23 +92,29 @@ def draw(
     return x[:, None].astype(np.float32), component.astype(np.int32)
 
 
-def _check(num, seed, means, stds, weights) -> None:
-    """Raises a UserError unless these describe a mixture and a draw from it."""
+def _check(
+    num: int,
+    seed: int | Sequence[int],
+    means: Sequence[float],
+    stds: Sequence[float],
+    weights: Sequence[float],
+) -> None:
+    """Raises a `UserError` unless the arguments of `draw` describe a mixture and a sample."""
     if num < 1:
-        raise UserError(f"num={num} samples cannot be drawn: give a number of at least 1.")
+        raise UserError(f"num={num} is too small: give at least 1.")
     if np.min(seed) < 0:
-        raise UserError(f"seed={seed} is negative: give a whole number from 0 on.")
+        raise UserError(f"seed={seed} is negative: give whole numbers from 0.")
     if not 0 < len(means) == len(stds) == len(weights):
         raise UserError(
             f"The mixture has {len(means)} means, {len(stds)} standard deviations and "
             f"{len(weights)} weights: give one of each per component."
         )
     if not np.isfinite(means).all():
-        raise UserError(f"means={tuple(means)} are not all finite: give finite numbers.")
+        raise UserError(f"means={tuple(means)} must be finite: give finite numbers.")
     if not (np.isfinite(stds).all() and min(stds) > 0):
-        raise UserError(f"stds={tuple(stds)} are not all positive: give positive finite numbers.")
-    # `not >=` and `not <=` turn away NaN, too.
+        raise UserError(f"stds={tuple(stds)} must be positive: give positive, finite numbers.")
+    # Written with `not`, so that NaN is refused too.
     if not (min(weights) >= 0 and abs(sum(weights) - 1) <= 1e-6):
         raise UserError(
-            f"weights={tuple(weights)} are no probabilities: give numbers from 0 on that sum to 1."
+            f"weights={tuple(weights)} are not probabilities: give numbers >= 0 that sum to 1."
         )

@@ -1,4 +1,4 @@
-"""Preparing a data set of TFDS without TensorFlow, wholly or not at all."""
+"""Prepares a data set of TFDS without TensorFlow. A failure leaves nothing behind."""
 
 import contextlib
 import os
@@ -11,50 +11,56 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
+from cpvae_jax.data.places import Places
 from cpvae_jax.errors import UserError
-from experiments.data.places import Places
 
-# Long enough for a far host; left to itself TFDS would try again for minutes.
+# Long enough for a distant host; TFDS itself would retry for minutes.
 _REACH_SECONDS = 2.0
 
 
 def is_prepared(folder: Path) -> bool:
-    """Tells whether `folder` holds a data set in the one format readable without TensorFlow.
+    """Returns whether `folder` holds a data set in the one format readable without TensorFlow.
 
     Raises:
-      UserError: it holds something else.
+      UserError: The folder holds something else.
     """
     if not folder.exists():
         return False
     if (folder / "dataset_info.json").is_file() and any(folder.glob("*.array_record-*")):
         return True
     raise UserError(
-        f"{folder} holds no data set in the array_record format, the one that can be read without "
-        "TensorFlow: delete it or name another --data-dir, so that it can be prepared anew."
+        f"{folder} holds no data set in the array_record format, the only format that can be read "
+        "without TensorFlow: delete the folder or give another --data-dir, to prepare it again."
     )
 
 
 def prepare(folder: Path, urls: Sequence[str], builder: Callable[[], type], places: Places) -> None:
-    """Makes `folder` (`data_dir/name/version`) from the originals at `urls`.
+    """Creates `folder` from the original files at `urls`.
 
-    Originals that lie in `places.manual_dir` are used from there, the others downloaded; TFDS
-    checks the checksum of either. All is made in a temporary folder and moved at the end, so
-    that nothing half-made is left behind.
+    Original files in `places.manual_dir` are used, the others are downloaded; TFDS checks the
+    checksums of both. The data set is prepared in a temporary folder and renamed at the end, so
+    that a failure leaves nothing behind.
+
+    Args:
+      folder: The folder to create, `data_dir/name/version`.
+      urls: The original files.
+      builder: Returns the TFDS builder class.
+      places: Its `manual_dir` may hold original files; `folder` is in its `data_dir`.
 
     Raises:
-      UserError: an original is missing and its host out of reach, or preparing failed.
+      UserError: A file is missing and its host cannot be reached, or the preparation failed.
     """
     name = folder.parent.name
     _check_reach(name, urls, places)
     import tensorflow_datasets as tfds
 
     failures = (
-        OSError,  # no network midway, no space, no permission
+        OSError,  # the network failed, no space, no permission
         tfds.download.DownloadError,
         tfds.core.download.download_manager.NonMatchingChecksumError,
     )
     try:
-        # What TFDS says as it goes is no output of ours.
+        # TFDS prints its progress, which is not the output of a command.
         with _workshop(places.data_dir) as workshop, contextlib.redirect_stdout(sys.stderr):
             maker = builder()(data_dir=workshop, file_format="array_record")
             maker.download_and_prepare(
@@ -69,26 +75,26 @@ def prepare(folder: Path, urls: Sequence[str], builder: Callable[[], type], plac
     except failures as error:
         raise UserError(
             f"Preparing {name} in {places.data_dir} failed ({' '.join(str(error).split())}): check "
-            f"the network, the space and the permissions there, and the files in "
+            f"the network, the free space and permissions of that folder, and the files in "
             f"{places.manual_dir}."
         ) from error
 
 
 def _check_reach(name: str, urls: Sequence[str], places: Places) -> None:
-    """Raises a UserError if a file is missing whose host cannot be reached."""
+    """Raises a `UserError` if a file is missing and its host cannot be reached."""
     missing = [url for url in urls if not (places.manual_dir / Path(url).name).is_file()]
     for host in sorted({urlsplit(url).hostname or "" for url in missing}):
         if not _reachable(host):
             files = ", ".join(Path(url).name for url in missing)
             raise UserError(
-                f"The data set {name} is not prepared in {places.data_dir} and {host} cannot be "
-                "reached to download it: start once with a network, or name a --data-dir that has "
-                f"it, or put the original files ({files}) into {places.manual_dir}."
+                f"The data set {name} is not prepared in {places.data_dir}, and {host} cannot be "
+                "reached to download it: connect to a network, give a --data-dir that has it, or "
+                f"put the original files ({files}) into {places.manual_dir}."
             )
 
 
 def _reachable(host: str) -> bool:
-    """Tells whether a connection to `host`, or to the proxy on the way, opens in good time."""
+    """Returns whether a connection to `host`, or to the proxy, opens in `_REACH_SECONDS`."""
     proxy = urlsplit(getproxies().get("https", ""))
     address = (proxy.hostname, proxy.port or 443) if proxy.hostname else (host, 443)
     opened = threading.Event()
@@ -97,7 +103,7 @@ def _reachable(host: str) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(address, _REACH_SECONDS):
             opened.set()
 
-    # A thread, because looking up a name knows no time limit.
+    # In a thread, because a name look-up has no timeout.
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(_REACH_SECONDS)
@@ -106,22 +112,22 @@ def _reachable(host: str) -> bool:
 
 @contextlib.contextmanager
 def _workshop(data_dir: Path) -> Iterator[Path]:
-    """Gives a temporary folder in `data_dir`; on failure, `data_dir` too is as it was."""
+    """Yields a temporary folder in `data_dir`; on failure, removes `data_dir` if it was new."""
     made = [path for path in (data_dir, *data_dir.parents) if not path.exists()]
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        # In `data_dir`, so that moving the result is a renaming on one file system.
+        # In `data_dir`, so that moving the result is a rename within one file system.
         with tempfile.TemporaryDirectory(prefix=".preparing-", dir=data_dir) as folder:
             yield Path(folder)
     except BaseException:
-        for path in made:  # the innermost first
-            with contextlib.suppress(OSError):  # someone else has put something there
+        for path in made:  # innermost first
+            with contextlib.suppress(OSError):  # another program has put something there
                 path.rmdir()
         raise
 
 
 def _move(made: Path, folder: Path) -> None:
-    """Renames `made` to `folder`, unless another process was faster."""
+    """Renames `made` to `folder`, unless another process has prepared it in the meantime."""
     folder.parent.mkdir(exist_ok=True)
     try:
         os.rename(made, folder)

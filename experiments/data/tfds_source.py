@@ -1,8 +1,7 @@
 """Data sets of TensorFlow Datasets (TFDS), read without TensorFlow.
 
-TFDS keeps a prepared data set in `data_dir/name/version`. We read it where it is there, and
-have TFDS prepare it where it is not (`tfds_prepare`). Either way the arrays are cached, and
-while the cache holds, TFDS is not even imported.
+TFDS keeps a prepared data set in `data_dir/name/version`. If it is missing, `tfds_prepare`
+prepares it. The decoded arrays are cached, and while the cache is valid, TFDS is not imported.
 """
 
 import io
@@ -13,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from cpvae_jax.data.cache import Arrays, cached
+from cpvae_jax.data.places import Places
 from cpvae_jax.errors import UserError
 from experiments.data import tfds_prepare
-from experiments.data.cache import Arrays, cached
-from experiments.data.places import Places
 
-# Records fetched at once: enough to spread the cost of a call, and a few megabytes at most.
+# Records per read: enough to make the overhead of a call negligible, in a few megabytes.
 _CHUNK = 1000
 
 
@@ -27,10 +26,11 @@ class TfdsSource:
     """A data set of TFDS.
 
     Attributes:
-      name, version: its folder is `data_dir/name/version`.
-      urls: what preparing it downloads; each ends in the name of its file.
-      builder: returns the TFDS builder class that prepares it without TensorFlow.
-      decode: turns the prepared folder into the arrays that are cached.
+      name: Its name in TFDS.
+      version: Its version; the prepared folder is `data_dir/name/version`.
+      urls: The original files; the last part of each URL is the name of the file.
+      builder: Returns the TFDS builder class that prepares it without TensorFlow.
+      decode: Reads the prepared folder, and returns the arrays that are cached.
     """
 
     name: str
@@ -40,11 +40,11 @@ class TfdsSource:
     decode: Callable[[Path], Arrays]
 
     def load(self, places: Places) -> Arrays:
-        """Returns the decoded arrays; prepares the data set first where it is missing.
+        """Returns the decoded arrays; prepares the data set first if it is missing.
 
         Raises:
-          UserError: it is missing and can be neither downloaded nor made from
-            `places.manual_dir`, or what is prepared cannot be read.
+          UserError: The data set is missing and can neither be downloaded nor be prepared from
+            `places.manual_dir`, or the prepared folder cannot be read.
         """
         folder = places.data_dir / self.name / self.version
         if not tfds_prepare.is_prepared(folder):
@@ -55,20 +55,20 @@ class TfdsSource:
     def _decode(self, folder: Path) -> Arrays:
         try:
             return self.decode(folder)
-        # What a truncated or foreign file raises depends on the byte where it breaks.
+        # A truncated or unrelated file can raise any of these.
         except (OSError, ValueError, RuntimeError, LookupError) as error:
             raise UserError(
                 f"The prepared data set {folder} cannot be read ({_first_line(error)}): delete "
-                "that folder and start again, so that it is prepared anew."
+                "that folder and start again, to prepare it again."
             ) from error
 
 
 def examples(folder: Path, split: str) -> Iterator[dict[str, Any]]:
-    """Yields each example of `split` in the order stored, its image still as PNG bytes."""
+    """Yields the examples of `split` in stored order, with images as PNG bytes."""
     import tensorflow_datasets as tfds
 
-    # TFDS's own decoding takes two to five times as long as Pillow alone, and gives the
-    # 1-bit images of Omniglot as 0 and 1.
+    # Decoding with TFDS takes two to five times as long as with Pillow, and returns the 1-bit
+    # images of Omniglot as 0 and 1.
     source = tfds.builder_from_directory(folder).as_data_source(
         split=split, decoders={"image": tfds.decode.SkipDecoding()}
     )
@@ -77,7 +77,7 @@ def examples(folder: Path, split: str) -> Iterator[dict[str, Any]]:
 
 
 def decode_grey(png: bytes) -> np.ndarray:
-    """Returns the grey levels `[height, width]`, uint8, of an image of any number of bits."""
+    """Returns the grey levels `[height, width]`, uint8, of a PNG with any number of bits."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(png), formats=("PNG",))
@@ -99,4 +99,5 @@ def encode_grey(image: np.ndarray) -> bytes:
 
 
 def _first_line(error: Exception) -> str:
+    """Returns the first line of the message of an error, or its type."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,27 +8,28 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from experiments import compare, folder
+from cpvae_jax.evaluation.estimates import bound_terms
+from cpvae_jax.storage import run_folder
+from experiments import compare
 from experiments.data import load
 
 
 def test_the_difference_is_that_of_the_bounds_and_its_error_is_smaller(finished, tmp_path, capsys):
-    """Against a model that is the first one with its outputs shifted: worse on every image alike."""
+    """Against the same model with its outputs shifted, which is worse by as much on every image."""
     params = cpvae_jax.load(finished)
-    bias = params.decoder["output"]["bias"]
-    output = params.decoder["output"] | {"bias": bias + 0.2}
+    decoder = params.weights["decoder"]
+    output = decoder["output"] | {"bias": decoder["output"]["bias"] + 0.2}
+    weights = {**params.weights, "decoder": {**decoder, "output": output}}
     other = tmp_path / "shifted"
-    cpvae_jax.save(
-        other / "checkpoints", params.replace(decoder=params.decoder | {"output": output})
-    )
-    for name in (folder.CONFIG, folder.SCORES):
+    cpvae_jax.save(other / "checkpoints", params.replace(weights=weights))
+    for name in (run_folder.CONFIG, run_folder.SCORES):
         shutil.copy(finished / name, other / name)
     out = tmp_path / "results" / "pair.json"
     assert compare.main([str(finished), str(other), str(finished), "--out", str(out)]) == 0
 
     found, test = json.loads(out.read_text()), load("digits").test
     first, second = (
-        cpvae_jax.bound_terms(cpvae_jax.load(path), jax.random.key(0), test)["bound"]
+        bound_terms(cpvae_jax.load(path), jax.random.key(0), test)["bound"]
         for path in (finished, other)
     )
     assert found["bound"] == pytest.approx(first.mean(), abs=1e-4)
@@ -40,16 +41,16 @@ def test_the_difference_is_that_of_the_bounds_and_its_error_is_smaller(finished,
     assert f"{shifted['mean']:+.3f} ±" in capsys.readouterr().out
 
 
-def test_runs_of_other_data_and_folders_without_a_run_are_told(finished, tmp_path, capsys):
-    (tmp_path / folder.SCORES).write_text("{}")
-    (tmp_path / folder.CONFIG).write_text('{"dataset": "mnist"}')
-    for path, sentence in (
+def test_runs_on_other_data_and_folders_without_a_run_are_refused(finished, tmp_path, capsys):
+    (tmp_path / run_folder.SCORES).write_text("{}")
+    (tmp_path / run_folder.CONFIG).write_text('{"dataset": "mnist"}')
+    for path, words in (
         (tmp_path, "is a run on mnist"),
         (tmp_path / "none", "holds no finished run"),
     ):
         assert compare.main([str(finished), str(path)]) == 2
         error = capsys.readouterr().err
-        assert sentence in error
+        assert words in error
         assert error.count("\n") == 1
 
 
@@ -62,12 +63,12 @@ def test_runs_on_a_mixture_are_compared_on_that_mixture(tmp_path, capsys):
     params = cpvae_jax.initialise(jax.random.key(0), config, data.train)
     for name, of in (("a", mixture), ("b", mixture), ("c", {})):
         cpvae_jax.save(tmp_path / name / "checkpoints", params)
-        (tmp_path / name / folder.SCORES).write_text("{}")
-        (tmp_path / name / folder.CONFIG).write_text(json.dumps({"dataset": "synthetic", **of}))
+        (tmp_path / name / run_folder.SCORES).write_text("{}")
+        (tmp_path / name / run_folder.CONFIG).write_text(json.dumps({"dataset": "synthetic", **of}))
     a, b, c = (str(tmp_path / name) for name in "abc")
     out = tmp_path / "pair.json"
     assert compare.main([a, b, "--out", str(out)]) == 0
-    own = cpvae_jax.bound_terms(params, jax.random.key(0), data.test)["bound"]
+    own = bound_terms(params, jax.random.key(0), data.test)["bound"]
     assert json.loads(out.read_text())["bound"] == pytest.approx(own.mean(), abs=1e-4)
     assert compare.main([a, c]) == 2
     assert "is a run on another mixture than" in capsys.readouterr().err

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from cpvae_jax import UserError, manifest
-from experiments import folder, pictures, run
-from experiments.folder import LOG
-from tests.experiments.told import sentence, wait_for_epochs
+from cpvae_jax.errors import UserError
+from cpvae_jax.report import pictures
+from cpvae_jax.storage import manifest, run_folder
+from cpvae_jax.storage.run_folder import LOG
+from experiments import run
+from tests.running import message, wait_for_epochs
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
@@ -58,7 +60,7 @@ def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, t
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # threads of Orbax that fail after the first one
         assert command(out, "--epochs", "4", "--resume") == 2
-    text = sentence(capsys)
+    text = message(capsys)
     assert "cannot be written" in text
     assert "space" in text
     manifest.verify(out / "checkpoints" / "2", ["params", "config", "state"])
@@ -72,8 +74,8 @@ def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, t
     assert epochs == [1, 2, 3, 4]
 
 
-def test_a_disk_that_fills_up_in_a_checkpoint_is_told_in_one_sentence(disk):
-    """Of the real command, whose threads would tell it in pages."""
+def test_a_disk_that_fills_up_in_a_checkpoint_is_one_message(disk):
+    """From the real command, whose threads would print pages."""
     out = disk / "run"
     os.truncate(fill(disk), 4 * 2**20 - 400 * 2**10)  # the log and the pieces of some arrays fit
     flags = ["--epochs", "9", "--checkpoint-every", "0", *SMALL]
@@ -91,12 +93,12 @@ def test_a_full_disk_leaves_the_picture_before(disk):
     history = [
         {"epoch": 1, **{f"{p}_{t}": -1.0 for p in ("train", "valid") for t in TERMS}},
     ]
-    run_folder = folder.RunFolder(disk)
-    path = run_folder.picture("curves")
+    folder = run_folder.RunFolder(disk)
+    path = folder.picture("curves")
     pictures.curves(path, history)
     before = path.read_bytes()
     fill(disk)
-    with pytest.raises(UserError, match=r"cannot be written .No space left"), run_folder.writing():
+    with pytest.raises(UserError, match=r"cannot be written .No space left"), folder.writing():
         pictures.curves(path, history * 2)
     assert path.read_bytes() == before
     assert [child.name for child in path.parent.iterdir()] == ["curves.png"]
@@ -105,10 +107,10 @@ def test_a_full_disk_leaves_the_picture_before(disk):
 TERMS = ("bound", "reconstruction", "kl_c", "kl_z")
 
 
-def test_a_full_disk_in_the_log_is_one_sentence(tmp_path):
+def test_a_full_disk_in_the_log_is_one_message(tmp_path):
     (tmp_path / LOG).symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"cannot be written .No space left"):
-        folder.RunFolder(tmp_path).append(LOG, {"epoch": 1})
+        run_folder.RunFolder(tmp_path).append(LOG, {"epoch": 1})
 
 
 def test_a_read_only_disk(disk, capsys):
@@ -116,9 +118,9 @@ def test_a_read_only_disk(disk, capsys):
     capsys.readouterr()
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     assert command(disk / "new", "--epochs", "1") == 2
-    assert "cannot be written (Read-only file system)" in sentence(capsys)
+    assert "cannot be written (Read-only file system)" in message(capsys)
     assert command(disk / "run", "--epochs", "2", "--resume") == 2
-    assert "cannot be written (Read-only file system)" in sentence(capsys)
+    assert "cannot be written (Read-only file system)" in message(capsys)
     assert cpvae_jax.load(disk / "run").config.K == 3  # to read, nothing is written
     with pytest.raises(UserError, match="Read-only file system"):
         cpvae_jax.save(disk / "model", cpvae_jax.load(disk / "run"))
@@ -145,18 +147,18 @@ def test_a_second_program_is_refused_while_the_first_one_runs(tmp_path, capsys):
     out = tmp_path / "out"
     assert command(out, "--epochs", "1") == 0
     capsys.readouterr()
-    settings = json.loads((out / folder.CONFIG).read_text())
-    with folder.open_run(out, settings, resume=True):
+    settings = json.loads((out / run_folder.CONFIG).read_text())
+    with run_folder.open_run(out, settings, resume=True):
         assert command(out, "--epochs", "2", "--resume") == 2
-        assert "another program trains in" in sentence(capsys)
+        assert "another program is training in" in message(capsys)
     assert command(out, "--epochs", "2", "--resume") == 0
 
 
-def test_a_run_that_was_killed_before_its_first_word_can_be_begun_again(tmp_path):
+def test_a_run_that_was_killed_at_its_start_can_be_started_again(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    (out / folder.LOCK).touch()
-    (out / f".{folder.CONFIG}.partial").write_text("{")
+    (out / run_folder.LOCK).touch()
+    (out / f".{run_folder.CONFIG}.partial").write_text("{")
     assert command(out, "--epochs", "1") == 0
 
 
@@ -170,14 +172,22 @@ def test_a_log_deleted_by_hand_costs_the_log_only(tmp_path, capsys):
     (out / LOG).write_text('{"epoch": 1\n')
     capsys.readouterr()
     assert command(out, "--epochs", "4", "--resume") == 2
-    assert "line 1 of" in sentence(capsys)
+    assert "line 1 of" in message(capsys)
 
 
-def test_a_run_of_another_version_is_told_and_left_alone(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        (1, "can be loaded, sampled and passed to fit as init, but not resumed"),
+        (3, "a run of another version (format 3, not 2)"),
+    ],
+)
+def test_a_run_of_another_version_is_refused_and_left_alone(version, words, tmp_path, capsys):
     out = tmp_path / "out"
-    assert command(out, "--epochs", "1") == 0
-    found = json.loads((out / folder.CONFIG).read_text())
-    (out / folder.CONFIG).write_text(json.dumps(found | {"format": 2}))
-    capsys.readouterr()
+    settings = {"dataset": "digits", "seed": 0}
+    with run_folder.open_run(out, settings, resume=False):
+        pass
+    (out / run_folder.CONFIG).write_text(json.dumps({**settings, "format": version}))
     assert command(out, "--epochs", "2", "--resume") == 2
-    assert "of another version of this program (format 2, not 1)" in sentence(capsys)
+    assert words in message(capsys)
+    assert json.loads((out / run_folder.CONFIG).read_text())["format"] == version

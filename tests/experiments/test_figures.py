@@ -1,12 +1,15 @@
 """The figures of the paper, from tiny runs: on the synthetic mixture, and on digits for MNIST."""
 
 import json
+from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 
-from experiments import figures, paper_figures, pictures, run, sweep
+from cpvae_jax.commands.job import Folders, Job
+from cpvae_jax.report import drawing
+from experiments import figures, paper_figures, run, sweep
 from experiments.data import load
 from experiments.sweep import Cell
 
@@ -37,8 +40,8 @@ def runs(tmp_path_factory):
 def command(runs, tmp_path, monkeypatch):
     """The command on those runs, with digits in the place of MNIST."""
     small = {"mnist": "digits", "synthetic": "synthetic"}
-    monkeypatch.setattr(paper_figures.datasets, "load", lambda name, **places: load(small[name]))
-    monkeypatch.setattr(paper_figures.evaluate, "DENSITY_SAMPLES", 500)
+    monkeypatch.setattr(paper_figures.datasets, "load", lambda name, **folders: load(small[name]))
+    monkeypatch.setattr(paper_figures.scoring, "DENSITY_SAMPLES", 500)
     folders = ["--runs", str(runs), "--results", str(tmp_path / "results")]
     return lambda *flags: figures.main([*flags, *folders, "--out", str(tmp_path / "figures")])
 
@@ -54,7 +57,7 @@ def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
         path = tmp_path / "figures" / f"figure{number}.png"
         assert str(path) in lines
         assert np.ptp(matplotlib.image.imread(path)[..., :3]) > 0.9
-    assert lines["figure 9"].startswith("figure 9: none of its runs is in")
+    assert lines["figure 9"].startswith("figure 9: no run of it is in")
     assert (
         "without synthetic-vae-K1, synthetic-cp-K2" in lines[str(tmp_path / "figures/figure3.png")]
     )
@@ -63,9 +66,9 @@ def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
 
 
 def test_a_caption_has_the_score_of_the_samples_where_it_was_taken(runs, tmp_path):
-    whole = sweep.Sweep("short", runs, tmp_path, seeds=1, side_by_side=1, flags=[])
+    whole = sweep.Sweep("short", runs, tmp_path, seeds=1, side_by_side=1, base=Job(""))
     cell = Cell("mnist", "cp", 10)
-    source = paper_figures.Source(whole, {})
+    source = paper_figures.Source(whole, Folders())
     assert paper_figures.caption(cell, source.score(cell)) == "CP, K = 10"
     (tmp_path / "generation").mkdir()
     file = tmp_path / "generation" / "mnist-cp-K10-seed0.json"
@@ -77,18 +80,18 @@ def test_methods_are_shown_by_the_samples_kept_with_their_scores_without_runs(
     tmp_path, monkeypatch, capsys
 ):
     shown = []
-    monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append((axes, image)))
+    monkeypatch.setattr(drawing, "show_tiled", lambda axes, image: shown.append((axes, image)))
     kept = tmp_path / "results" / "generation"
     kept.mkdir(parents=True)
     levels = {"omniglot-cp-K50-seed1": 0.2, "omniglot-mg-K500-seed0": 0.6}
     for name, level in levels.items():
-        pictures.save_tiled(kept / f"{name}.png", np.full((36, 4, 4), level))
+        drawing.save_tiled(kept / f"{name}.png", np.full((36, 4, 4), level))
         (kept / f"{name}.json").write_text(json.dumps({"frechet": {"mean": level, "std": 0.1}}))
-    pictures.save_tiled(kept / "omniglot-cp-K500-seed0.png", np.ones((36, 4, 4)))  # scores missing
+    drawing.save_tiled(kept / "omniglot-cp-K500-seed0.png", np.ones((36, 4, 4)))  # scores missing
     flags = ["--runs", str(tmp_path / "none"), "--results", str(tmp_path / "results")]
     assert figures.main(["--figures", "8", "9", *flags, "--out", str(tmp_path)]) == 0
     line8, line9 = capsys.readouterr().out.splitlines()
-    assert line8.startswith("figure 8: none of its runs")
+    assert line8.startswith("figure 8: no run of it")
     assert "omniglot-cp-K500" in line9
     assert "omniglot-cp-K50," not in line9
     found = {axes.get_title(): image[1, 1] for axes, image in shown}
@@ -100,27 +103,28 @@ def test_methods_are_shown_by_the_samples_kept_with_their_scores_without_runs(
 
 def test_what_a_figure_lacks_is_trained_if_asked(command, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 0)
+    monkeypatch.setattr(run, "run", lambda job: asked.append(job) or 0)
     monkeypatch.setattr(sweep.Sweep, "_collect", lambda *_: None)
     assert command("--figures", "3", "--train", "--only", "synthetic-mg-*") == 0
-    assert [argv[argv.index("--model") + 1] for argv in asked] == ["mg", "mg"]
-    monkeypatch.setattr(run, "main", lambda argv: 130)
+    assert [job.model["model"] for job in asked] == ["mg", "mg"]
+    monkeypatch.setattr(run, "run", lambda job: 130)
     assert command("--figures", "3", "--train") == 130
     capsys.readouterr()
     assert command("--figures", "3", "--train", "--only", "mnist-gan") == 2
-    assert "--only mnist-gan names no cell" in capsys.readouterr().err
+    assert "--only mnist-gan matches no cell" in capsys.readouterr().err
 
 
 def test_samples_of_images_are_scored_by_a_classifier_of_their_data(command, runs, monkeypatch):
     asked = []
     for module in (figures.classifier, figures.generation):
-        monkeypatch.setattr(module, "main", lambda argv, m=module: asked.append((m, argv)) or 0)
-    monkeypatch.setattr(run, "main", lambda argv: 0)
+        monkeypatch.setattr(module, "run", lambda *records, m=module: asked.append((m, *records)))
+    monkeypatch.setattr(run, "run", lambda job: 0)
     monkeypatch.setattr(sweep.Sweep, "_collect", lambda *_: None)
     flags = ["--figures", "7", "4", "--train", "--data-dir", "there"]
     assert command(*flags) == 0
-    (_, trained), (module, scored) = asked
-    judge = str(runs / "classifier-mnist")
-    assert trained == ["--dataset", "mnist", "--out", judge, "--data-dir", "there"]
+    (_, named, folders, trained), (module, scored, also_folders) = asked
+    judge = runs / "classifier-mnist"
+    assert (named.dataset, trained.out) == ("mnist", judge)
+    assert folders == also_folders == Folders(data_dir=Path("there"))
     assert module is figures.generation
-    assert scored[:3] == [str(runs / "mnist-cp-K10-seed0"), "--classifier", judge]
+    assert (scored.runs, scored.classifier) == ((runs / "mnist-cp-K10-seed0",), judge)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from experiments import classifier, folder, generation, judge, pictures
+from cpvae_jax.storage import run_folder
+from experiments import classifier, generation, judge
 from experiments.data import load
 from experiments.judge import Judge
 
@@ -47,18 +48,18 @@ def test_a_convolution_over_views_is_a_convolution():
     np.testing.assert_allclose(net.apply(weights, x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_data_that_cannot_be_classified_are_told(tmp_path, capsys):
+def test_data_that_cannot_be_classified_are_refused(tmp_path, capsys):
     np.savez(tmp_path / "plain.npz", x=np.zeros((50, 6, 6), np.float32))
     np.savez(tmp_path / "rows.npz", x=np.zeros((50, 6), np.float32), y=np.arange(50) % 2)
-    for name, sentence in (("plain", "has no labels"), ("rows", "takes grey images")):
+    for name, words in (("plain", "has no labels"), ("rows", "takes grey images")):
         flags = ["--dataset", str(tmp_path / f"{name}.npz"), "--out", str(tmp_path / "out")]
         assert classifier.main(flags) == 2
-        assert sentence in capsys.readouterr().err
+        assert words in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "shapes"])
-def test_a_classifier_that_cannot_be_read_is_told(judge_folder, tmp_path, damage):
+def test_a_classifier_that_cannot_be_read_is_refused(judge_folder, tmp_path, damage):
     weights, about = judge_folder / classifier.WEIGHTS, judge_folder / classifier.ABOUT
     (tmp_path / classifier.ABOUT).write_text(
         about.read_text().replace('"classes": 10', f'"classes": {9 if damage == "shapes" else 10}')
@@ -66,7 +67,7 @@ def test_a_classifier_that_cannot_be_read_is_told(judge_folder, tmp_path, damage
     if damage != "missing":
         content = weights.read_bytes()
         (tmp_path / classifier.WEIGHTS).write_bytes(content[: 100 if damage == "cut" else None])
-    with pytest.raises(cpvae_jax.UserError, match="holds no classifier that can be read"):
+    with pytest.raises(cpvae_jax.UserError, match="holds no readable classifier"):
         classifier.read(tmp_path)
 
 
@@ -101,74 +102,12 @@ def gaussian(grey):
     return cpvae_jax.initialise(jax.random.key(0), config, grey.train)
 
 
-def test_grey_levels_that_are_real_numbers_are_judged_as_what_they_are(
-    judge_folder, grey, gaussian
-):
+def test_a_gaussian_of_grey_levels_is_judged_in_its_unit(judge_folder, grey, gaussian):
     by, key = Judge(grey, classifier.read(judge_folder)), jax.random.key(1)
     scores = judge.score(gaussian, by, key, num=200, draws=1)
     drawn = cpvae_jax.sample(gaussian, jax.random.split(jax.random.split(key, 1)[0])[0], num=200)
     assert drawn.max() > 50
     assert scores["frechet"]["mean"] == by.scores(np.asarray(drawn) / 255)["frechet"]
-
-
-@pytest.mark.parametrize("picture", ["samples", "reconstructions"])
-def test_grey_levels_that_are_real_numbers_are_drawn_as_what_they_are(
-    picture, grey, gaussian, tmp_path, monkeypatch
-):
-    shown = []
-    monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append(image))
-    test, path = grey.test, tmp_path / "picture.png"
-    if picture == "samples":
-        pictures.samples(path, gaussian, jax.random.key(0), test)
-    else:
-        pictures.reconstructions(path, gaussian, test)
-        np.testing.assert_allclose(shown[0][1:9, 1:9], test[0] / 255, atol=1e-6)
-    assert 0.1 < shown[0][9 * (picture != "samples") :].mean() < 0.7  # neither black nor white
-
-
-def plotted(monkeypatch):
-    """What is drawn as points or lines, from now on."""
-    drawn, plot = [], pictures.plt.Axes.plot
-
-    def noted(axes, *at, **how):
-        drawn.append(at)
-        return plot(axes, *at, **how)
-
-    monkeypatch.setattr(pictures.plt.Axes, "plot", noted)
-    return drawn
-
-
-def test_reconstructions_of_few_images_are_points_in_one_unit(grey, tmp_path, monkeypatch):
-    config = cpvae_jax.Config(shape=grey.shape, K=2, latent=2)
-    drawn, few = plotted(monkeypatch), grey.test[:5]
-    pictures.reconstructions(
-        tmp_path / "few.png", cpvae_jax.initialise(jax.random.key(0), config), few
-    )
-    original, rebuilt = drawn[0][:2]
-    np.testing.assert_allclose(original, few.ravel() / 255, atol=1e-6)
-    assert 0 < rebuilt.min() < rebuilt.max() < 1
-
-
-def test_columns_of_a_table_are_drawn_in_units_of_their_own(tmp_path, monkeypatch):
-    table = np.random.default_rng(0).normal(size=(200, 4)) * [1e-3, 1, 50, 1e5]
-    config = cpvae_jax.Config(shape=(4,), K=2, latent=2, likelihood="gaussian")
-    params = cpvae_jax.initialise(jax.random.key(0), config, table)
-    drawn = plotted(monkeypatch)
-    pictures.reconstructions(tmp_path / "rebuilt.png", params, table)
-    np.testing.assert_allclose(drawn[0][0].reshape(200, 4).std(axis=0), 1, atol=0.01)
-    drawn.clear()
-    pictures.samples(tmp_path / "samples.png", params, jax.random.key(1), table)
-    assert len(drawn) == config.K  # a row a category, its curves within it
-    for row, (curves,) in enumerate(drawn):
-        assert np.abs(curves - row).max() <= 0.4 + 1e-6
-        assert np.ptp(curves, axis=1).min() > 0.01  # every column is seen to vary
-
-
-def test_what_lies_beyond_black_and_white_is_drawn_as_these(tmp_path):
-    images = np.array([-0.1, 0.5, 1.3, 1.0])[:, None, None] * np.ones((4, 2, 2))
-    pictures.save_tiled(tmp_path / "tiled.png", images)
-    seen = matplotlib.image.imread(tmp_path / "tiled.png")
-    np.testing.assert_allclose(seen[[1, 1, 4], [1, 4, 1]], [0, 0.5, 1], atol=0.51 / 255)
 
 
 def test_a_classifier_learns_of_fewer_images_than_a_batch(tmp_path):
@@ -203,7 +142,7 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
     assert capsys.readouterr().out in table
 
 
-def test_weights_of_the_categories_are_told_and_kept_apart(
+def test_weights_of_the_categories_are_shown_and_kept_apart(
     judge_folder, finished, tmp_path, capsys
 ):
     flags = [str(finished), "--classifier", str(judge_folder), "--num", "200", "--draws", "2"]
@@ -218,7 +157,7 @@ def test_weights_of_the_categories_are_told_and_kept_apart(
     by_itself = json.loads((tmp_path / "by-itself" / "digits-short.json").read_text())
     assert by_itself["frechet"] == found["aggregate"]["frechet"]  # CP's own way
     assert generation.main([*flags, "--out", str(tmp_path / "uniform")]) == 2
-    assert "by other weights of its categories" in capsys.readouterr().err
+    assert "with other --weights" in capsys.readouterr().err
 
 
 def test_seeds_of_a_model_share_a_row(tmp_path):
@@ -236,17 +175,17 @@ def test_seeds_of_a_model_share_a_row(tmp_path):
     assert one.split(" | ")[:2] == ["| vae-K1", "7.00 ± 0.25"]
 
 
-def test_a_run_of_other_data_and_a_folder_without_a_run_are_told(
+def test_a_run_on_other_data_and_a_folder_without_a_run_are_refused(
     judge_folder, finished, tmp_path, capsys
 ):
     flags = ["--classifier", str(judge_folder), "--out", str(tmp_path / "scores")]
     other = tmp_path / "other"
     other.mkdir()
-    (other / folder.SCORES).write_text("{}")
-    (other / folder.CONFIG).write_text('{"dataset": "mnist"}')
+    (other / run_folder.SCORES).write_text("{}")
+    (other / run_folder.CONFIG).write_text('{"dataset": "mnist"}')
     assert generation.main([str(finished), "--out", str(tmp_path / "scores")]) == 2
     assert "--classifier is not given" in capsys.readouterr().err
-    for path, sentence in ((other, "is a run on mnist"), (tmp_path, "holds no finished run")):
+    for path, words in ((other, "is a run on mnist"), (tmp_path, "holds no finished run")):
         assert generation.main([str(path), *flags]) == 2
-        assert sentence in capsys.readouterr().err
+        assert words in capsys.readouterr().err
     assert not (tmp_path / "scores").exists()

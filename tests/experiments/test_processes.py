@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import cpvae_jax
+from cpvae_jax.storage.run_folder import LOG
 from experiments import run
-from experiments.folder import LOG
-from tests.experiments.told import sentence, wait_for_epochs
+from tests.running import message, wait_for_epochs
 
 REPOSITORY = Path(__file__).parents[2]
 FLAGS = [
@@ -58,8 +58,8 @@ def by_hand(processes):
 
 
 def by_slurm(processes):
-    """One flag, and the environment in which srun starts each process of a job of one machine."""
-    first = 2**16 - 2**12  # JAX takes the port from here on that the number of the job tells
+    """One flag, and the environment in which srun starts each process of a job on one machine."""
+    first = 2**16 - 2**12  # JAX adds the number of the job to this port
     port = free_port(range(first, 2**16))
     job = {"SLURM_JOB_ID": str(port - first), "SLURM_STEP_NODELIST": "127.0.0.1"}
     job |= {"SLURM_NTASKS": str(processes), "JAX_COORDINATOR_BIND_ADDRESS": f"127.0.0.1:{port}"}
@@ -68,7 +68,7 @@ def by_slurm(processes):
 
 
 def start(out, *flags, processes=1, devices=1, by=by_hand):
-    """Starts the processes of one run; their words go to a file each, beside the run folder."""
+    """Starts the processes of one run; the output of each goes to a file beside the run folder."""
     around = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     each = by(processes) if processes > 1 else [([], {})]
     started = []
@@ -104,7 +104,7 @@ def finish(out, *flags, **how):
 
 
 def log(out):
-    """The epochs told, without their seconds, a name for each number."""
+    """The epochs in the log, without their seconds, with a name for each number."""
     found = []
     for line in map(json.loads, (out / LOG).read_text().splitlines()):
         numbers = {name: np.ravel(value) for name, value in line.items() if name != "seconds"}
@@ -158,21 +158,21 @@ def test_two_processes_of_two_devices_in_a_job_go_on_with_what_one_began(alone, 
     assert said(out, 1).read_text().count("true test bound") == 0
 
 
-def test_open_mpi_tells_how_many_processes_there_are(monkeypatch, tmp_path, capsys):
+def test_open_mpi_says_how_many_processes_there_are(monkeypatch, tmp_path, capsys):
     asked = []
     monkeypatch.setattr(jax.distributed, "initialize", lambda *args, **_: asked.append(args))
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
     monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "0")
     flags = ["--distributed", "--coordinator", "127.0.0.1:1234", "--dataset", "none"]
     assert run.main(["--out", str(tmp_path / "run"), *flags]) == 2
-    assert "There is no data set 'none'" in sentence(capsys)
+    assert "There is no data set 'none'" in message(capsys)
     assert asked.pop() == ("127.0.0.1:1234", 1, 0)
     capsys.readouterr()
     assert (
         run.main(["--out", str(tmp_path / "run"), *flags, "--processes", "2", "--process", "0"])
         == 2
     )
-    assert asked == [("127.0.0.1:1234", 2, 0)]  # what is told by hand goes before
+    assert asked == [("127.0.0.1:1234", 2, 0)]  # flags take precedence
 
 
 @pytest.mark.parametrize(
@@ -188,11 +188,11 @@ def test_open_mpi_tells_how_many_processes_there_are(monkeypatch, tmp_path, caps
             ["--coordinator", "127.0.0.1:1234", "--processes", "2", "--process", "2"],
             "--process is 2; with --processes 2 it must be from 0 to 1",
         ),
-        (["--distributed"], "the processes cannot meet"),
+        (["--distributed"], "the processes cannot connect"),
         (["--devices", "5"], "devices is 5; there are 1"),
     ],
 )
-def test_flags_that_cannot_be_followed_are_told(flags, words, tmp_path, capsys):
+def test_flags_that_contradict_each_other_are_refused(flags, words, tmp_path, capsys):
     assert run.main(["--out", str(tmp_path / "run"), *flags]) == 2
-    assert words in sentence(capsys)
+    assert words in message(capsys)
     assert not (tmp_path / "run").exists()

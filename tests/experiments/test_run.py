@@ -1,8 +1,6 @@
-"""The command from data to pictures, on a data set small enough to train in seconds."""
+"""The command `experiments.run` from data to pictures, on data small enough to train in seconds."""
 
 import json
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,10 +12,10 @@ import pytest
 from PIL import Image
 
 import cpvae_jax
-from experiments import diagnosis, folder, job, pictures, run, sample
-from experiments.folder import LOG, SCORES, SESSIONS
-from experiments.options import parse
-from tests.experiments.told import sentence, wait_for_epochs
+from cpvae_jax.evaluation.estimates import bound_terms
+from cpvae_jax.storage.run_folder import CONFIG, FORMAT, LOG, SCORES, SESSIONS
+from experiments import run
+from tests.running import message, wait_for_epochs
 
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
 REPOSITORY = Path(__file__).parents[2]
@@ -50,11 +48,11 @@ def command(data, out, *arguments):
 
 
 def files(folder):
-    """Every file with its time of change: what a refused command must leave as it was."""
+    """Every file with its time of change: a refused command must not change any."""
     return {p: p.stat().st_mtime_ns for p in sorted(folder.rglob("*"))}
 
 
-def test_leaves_everything_that_was_promised(finished):
+def test_a_run_leaves_all_of_its_files(finished):
     pictures = sorted(p.name for p in (finished / "pictures").iterdir())
     assert pictures == ["aggregate.png", "curves.png", "reconstructions.png", "samples.png"]
     for name in pictures:
@@ -75,6 +73,7 @@ def test_leaves_everything_that_was_promised(finished):
     assert seed["log_likelihood"]["samples"] == 20
     assert seed["valid_bound"] == max(line["valid_bound"] for line in lines)
     assert 0 <= seed["clustering"]["accuracy_hungarian"] <= seed["clustering"]["accuracy_majority"]
+    assert scores["value_range"] == [0, 1]
     assert scores["examples"] == {"train": 320, "valid": 40, "test": 40}
     (session,) = scores["sessions"]
     assert session["command"].startswith("python -m experiments.run --dataset")
@@ -86,46 +85,10 @@ def test_the_reported_bound_is_that_of_the_loaded_model(finished, data):
 
     params = cpvae_jax.load(finished)
     test = load(str(data)).test
-    terms = cpvae_jax.bound_terms(params, jax.random.key(9), test, samples=20)
+    terms = bound_terms(params, jax.random.key(9), test, samples=20)
     reported = json.loads((finished / SCORES).read_text())["seeds"][0]["test_bound"]
     # Independent draws of z and of the pixels: within five standard errors of one pass.
     assert abs(terms["bound"].mean() - reported["mean"]) < 5 * reported["standard_error"]
-
-
-def test_samples_of_one_category(finished, tmp_path, capsys):
-    assert (
-        sample.main([str(finished), "--category", "2", "--num", "7", "--out", f"{tmp_path}/a.npz"])
-        == 0
-    )
-    with np.load(tmp_path / "a.npz") as file:
-        x = file["x"]
-    params = cpvae_jax.load(finished)
-    expected = cpvae_jax.sample(params, jax.random.key(0), category=2, num=7)
-    np.testing.assert_array_equal(x, expected)
-    assert sample.main([str(finished), "--num", "9", "--out", f"{tmp_path}/b.png"]) == 0
-    with Image.open(tmp_path / "b.png") as picture:
-        assert min(picture.size) > 100
-    assert "wrote 9 samples" in capsys.readouterr().out
-
-
-def test_white_is_the_same_in_pictures_of_few_and_of_many(finished, tmp_path, monkeypatch):
-    """That of the data, which the scores of a run tell, and not the brightest pixel of a draw."""
-    assert json.loads((finished / SCORES).read_text())["value_range"] == [0, 1]
-    grey = 40 * np.random.default_rng(0).random((50, 6, 6))
-    config = cpvae_jax.Config(shape=(6, 6), K=3, latent=2, hidden=(8,), likelihood="gaussian")
-    params = cpvae_jax.initialise(jax.random.key(0), config, grey)
-    cpvae_jax.save(tmp_path / "run" / "checkpoints", params)
-    (tmp_path / "run" / SCORES).write_text('{"value_range": [0, 255]}')
-    shown, out = [], str(tmp_path / "picture.png")
-    monkeypatch.setattr(pictures, "show_tiled", lambda axes, image: shown.append(image))
-    for num in (1, 9):
-        shown.clear()
-        assert (
-            sample.main([f"{tmp_path}/run", "--num", str(num), "--category", "1", "--out", out])
-            == 0
-        )
-        x = cpvae_jax.sample(params, jax.random.key(0), category=1, num=num)
-        np.testing.assert_allclose(shown[0][1:7, 1:7], x[0] / 255, atol=1e-5)
 
 
 def test_stopped_and_resumed_equals_undisturbed(data, finished, tmp_path):
@@ -136,6 +99,7 @@ def test_stopped_and_resumed_equals_undisturbed(data, finished, tmp_path):
     a, b = cpvae_jax.load(out), cpvae_jax.load(finished)
     jax.tree.map(np.testing.assert_array_equal, a, b)
     assert len((out / SESSIONS).read_text().splitlines()) == 2
+    assert json.loads((out / CONFIG).read_text())["format"] == FORMAT
 
 
 def _numbers(folder):
@@ -181,52 +145,50 @@ def test_several_seeds_are_all_reported_and_the_best_is_kept(data, finished, tmp
     ("change", "words"),
     [
         (["--epochs", "4"], "add --resume"),
-        (["--epochs", "4", "--resume", "--seed", "1"], "another configuration (seed differ)"),
-        (["--epochs", "4", "--resume", "--learning-rate", "1"], "another configuration (training"),
-        (["--K", "5", "--resume"], "another configuration (model"),
+        (["--epochs", "4", "--resume", "--seed", "1"], "other settings (different: seed)"),
+        (
+            ["--epochs", "4", "--resume", "--learning-rate", "1"],
+            "other settings (different: training)",
+        ),
+        (["--K", "5", "--resume"], "other settings (different: model"),
     ],
 )
 def test_a_folder_that_holds_a_run_is_not_touched(data, finished, capsys, change, words):
     before = files(finished)
     assert command(data, finished, *change) == 2
-    assert words in sentence(capsys)
+    assert words in message(capsys)
     assert files(finished) == before
-
-
-def test_a_folder_is_the_same_data_with_a_slash_at_its_end(tmp_path):
-    config = cpvae_jax.Config(shape=(4,))
-    with_slash, without = (
-        job.settings(parse(["--dataset", name]), config, cpvae_jax.Training())
-        for name in ("arrays/", "arrays")
-    )
-    assert with_slash == without
-    (tmp_path / folder.CONFIG).write_text(json.dumps({"dataset": "arrays/"}))  # of an older run
-    assert folder.read(tmp_path / folder.CONFIG) == {"dataset": "arrays"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--dataset", "minst"], "choose one of mnist"),
+        (["--dataset", "minst"], "did you mean 'mnist'? Choose one of mnist"),
         (["--K", "0"], "K is 0"),
         (["--latent", "0"], "latent is 0"),
         (["--learning-rate", "-1"], "learning_rate is -1"),
-        (["--estimator", "exakt"], "estimator is 'exakt'; choose one of"),
-        (["--binarise", "often"], "binarise is 'often'; choose one of"),
         (["--scale", "0", "--likelihood", "gaussian"], "scale is 0"),
         (["--seeds", "0"], "--seeds is 0"),
-        (["--seed", str(2**32 - 1), "--seeds", "2"], "go beyond the last seed, 4294967295"),
+        (["--seed", str(2**32 - 1), "--seeds", "2"], "needs seeds outside 0 to 4294967295"),
         (["--likelihood", "normal"], "likelihood is 'normal'; choose one of bernoulli, gaussian"),
         (["--log-likelihood", "-5"], "--log-likelihood is -5"),
         (["--resume"], "holds no run to resume"),
-        (["--dataset", "synthetic", "--likelihood", "bernoulli"], "--likelihood gaussian"),
-        (["--means", "1", "2"], "takes no option"),
-        (["--dataset", "digits", "--num", "100"], "digits takes no option num"),
+        (["--dataset", "synthetic", "--likelihood", "bernoulli"], "the likelihood 'gaussian'"),
+        (["--means", "1", "2"], "has no option"),
+        (["--dataset", "digits", "--num", "100"], "digits has no option num"),
+        (["--model", "hgan"], "model is 'hgan'; choose one of cp, full"),
+        (["--model", "hvp", "--levels", "2"], "--model stands for --prior and --levels"),
+        (["--prior", "gan"], "prior is 'gan'; choose one of cp, full"),
+        (["--prior", "vae"], "has a single component; give K = 1"),
+        (["--recipe", "quick"], "recipe is 'quick'; choose one of paper, short, long"),
+        (["--regulariser", "order=1"], "regulariser is 'order'; choose one of"),
+        (["--callback", "phone"], "callback is 'phone'; choose one of"),
+        (["--extend", "nowhere.py"], "--extend nowhere.py is not a file"),
     ],
 )
-def test_a_mistake_is_one_sentence(data, tmp_path, capsys, arguments, words):
+def test_invalid_input_is_one_message(data, tmp_path, capsys, arguments, words):
     assert command(data, tmp_path / "out", *arguments) == 2
-    assert words in sentence(capsys)
+    assert words in message(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -235,15 +197,15 @@ def test_a_mistake_is_one_sentence(data, tmp_path, capsys, arguments, words):
     [
         ({"x": np.full((20, 4), np.nan)}, [], "NaN or infinite"),
         ({"x": np.full((20, 4), np.inf)}, [], "NaN or infinite"),
-        ({"x": np.full((20, 4), 7.0)}, ["--likelihood", "bernoulli"], "between 7 and 7"),
+        ({"x": np.full((20, 4), 7.0)}, ["--likelihood", "bernoulli"], "from 7 to 7"),
         ({"x": np.zeros((0, 4))}, [], "0 example"),
         ({"z": np.zeros((9, 4))}, [], "z"),
     ],
 )
-def test_data_that_cannot_be_learned_are_refused(tmp_path, capsys, values, arguments, words):
+def test_unsuitable_data_are_refused(tmp_path, capsys, values, arguments, words):
     np.savez(tmp_path / "bad.npz", **values)
     assert command(tmp_path / "bad.npz", tmp_path / "out", *arguments) == 2
-    assert words in sentence(capsys)
+    assert words in message(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -252,85 +214,31 @@ def test_images_of_mixed_sizes_are_refused(tmp_path, capsys):
     for number, size in enumerate([(4, 4), (4, 5)]):
         Image.new("L", size).save(tmp_path / "images" / f"{number}.png")
     assert command(tmp_path / "images", tmp_path / "out") == 2
-    assert "1.png" in sentence(capsys)
-
-
-@pytest.mark.parametrize(
-    "flag",
-    [
-        ["--K", "ten"],
-        ["--colour", "red"],
-        ["--seed", "-1"],
-        ["--seed", str(2**32)],
-    ],
-)
-def test_an_unknown_flag_or_value_is_told_by_the_parser(flag, capsys):
-    with pytest.raises(SystemExit) as stop:
-        run.main(flag)
-    assert stop.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    assert "1.png" in message(capsys)
 
 
 def test_an_unwritable_folder(data, tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
     assert command(data, tmp_path / "file" / "out") == 2
-    assert "cannot be written" in sentence(capsys)
+    assert "cannot be written" in message(capsys)
 
 
 def test_a_folder_of_something_else_is_left_alone(data, tmp_path, capsys):
     (tmp_path / "mine.txt").write_text("precious")
     assert command(data, tmp_path) == 2
-    assert "holds no run" in sentence(capsys)
+    assert "holds no run" in message(capsys)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_folders_that_hold_no_whole_model(finished, tmp_path, capsys):
-    out = f"{tmp_path}/x.png"
-    assert sample.main([f"{tmp_path}/missing", "--out", out]) == 2
-    assert "is not a folder" in sentence(capsys)
-    (tmp_path / "foreign").mkdir()
-    assert sample.main([f"{tmp_path}/foreign", "--out", out]) == 2
-    assert "holds no saved model" in sentence(capsys)
-    assert not list((tmp_path / "foreign").iterdir())
-    cut = tmp_path / "cut"
-    shutil.copytree(finished, cut)
-    for path in (cut / "checkpoints").glob("*/params/*/[0-9]*"):
-        os.truncate(path, path.stat().st_size // 2)
-    assert sample.main([str(cut), "--out", out]) == 2
-    assert "is damaged" in sentence(capsys)
-    assert sample.main([str(finished), "--category", "3", "--out", out]) == 2
-    assert "3 categories, 0 to 2" in sentence(capsys)
-    assert sample.main([str(finished), "--out", f"{tmp_path}/x.gif"]) == 2
-    assert "must end in" in sentence(capsys)
-    assert not Path(out).exists()
-
-
-def test_diverged_training_keeps_the_best_and_tells_why(data, tmp_path, capsys):
+def test_diverged_training_keeps_the_best_and_says_why(data, tmp_path, capsys):
     out = tmp_path / "out"
     assert command(data, out, "--learning-rate", "1e8", "--epochs", "30") == 2
-    text = sentence(capsys)
+    text = message(capsys)
     assert "training diverged: 5 steps in a row" in text
-    assert "smaller --learning-rate than 1e+08" in text
+    assert "a learning rate smaller than 1e+08" in text
     assert "the data range from 0 to 229" in text
     params = cpvae_jax.load(out)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(params))
-
-
-def test_training_that_comes_apart_with_finite_numbers_is_told():
-    def line(epoch, bound, best, skipped=0, beta=1.0):
-        names = ("epoch", "train_bound", "best_epoch", "skipped", "beta")
-        return dict(zip(names, (epoch, bound, best, skipped, beta), strict=True))
-
-    steady = [line(1, -120.0, 1), line(2, -100.0, 2), line(3, -101.0, 2)]
-    assert diagnosis.came_apart(steady, 0) is None
-    apart = [*steady, line(4, -150.0, 2, skipped=3)]
-    assert "after epoch 2: the bound of the training data fell from -100.00 to -150.00" in (
-        diagnosis.came_apart(apart, 0)
-    )
-    warming = [line(1, -35.0, 1, beta=0.01), line(2, -49.0, 1, beta=0.02)]
-    assert diagnosis.came_apart(warming, 0) is None
-    assert diagnosis.skips(steady) is None
-    assert "3 steps without finite numbers were skipped, first in epoch 4" in diagnosis.skips(apart)
 
 
 def test_the_synthetic_mixture_gets_its_histograms(tmp_path):

@@ -1,13 +1,19 @@
 """The sweep behind Table 1, on two tiny cells of a user's own data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cpvae_jax import UserError
-from experiments import folder, run, sweep, table1
-from experiments.sweep import Budget, Cell
+from cpvae_jax import config
+from cpvae_jax.commands import settings
+from cpvae_jax.commands.job import Folders
+from cpvae_jax.errors import UserError
+from cpvae_jax.storage import run_folder
+from experiments import run, sweep, table1
+from experiments.data import load
+from experiments.sweep import Cell
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +31,14 @@ def command(tiny, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(table1, "COLUMNS", ((tiny, 2),))
     monkeypatch.setattr(table1, "PAPER", {"cp": (9.5,), "vae": (None,)})
-    monkeypatch.setattr(sweep, "SHORT", {tiny: Budget(epochs=1, warmup=1)})
+    monkeypatch.setitem(sweep.SHORT, tiny, {"epochs": 1, "decay_epochs": 1, "warmup": 1})
     # A path is no name: the folders and files of such a cell need one.
     monkeypatch.setattr(Cell, "name", property(lambda cell: f"dots-{cell.model}-K{cell.K}"))
     of = sweep.of
 
-    def small(arguments):
-        whole = of(arguments)
-        return whole._replace(flags=[*whole.flags, "--latent", "2", "--hidden", "4"])
+    def small(*arguments):
+        whole = of(*arguments)
+        return whole._replace(base=replace(whole.base, model={"latent": 2, "hidden": (4,)}))
 
     monkeypatch.setattr(sweep, "of", small)
     return lambda *flags: table1.main(["--log-likelihood", "20", *flags])
@@ -58,44 +64,43 @@ def test_a_sweep_trains_what_is_missing_and_prints_the_table(
     bounds = [-seed["test_bound"]["mean"] for seed in seeds]
     assert f"| cp | {np.mean(bounds):.2f} ± {np.std(bounds, ddof=1):.2f} (2) / 9.50 |" in out
 
-    monkeypatch.setattr(run, "main", lambda argv: pytest.fail("what is done ran again"))
+    monkeypatch.setattr(run, "run", lambda job: pytest.fail("a finished cell ran again"))
     assert command("--only", "*cp*", "--seeds", "2", "--side-by-side", "2") == 0
 
 
 def test_a_run_that_a_signal_stops_ends_the_sweep(command, monkeypatch, capsys):
     codes = iter([130])
-    monkeypatch.setattr(run, "main", lambda argv: next(codes))
+    monkeypatch.setattr(run, "run", lambda job: next(codes))
     assert command() == 130
     assert "Missing cells: dots-cp-K2, dots-vae-K1" in capsys.readouterr().out
 
 
 def test_a_run_that_fails_leaves_the_others_their_turn(command, monkeypatch):
     asked = []
-    monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 2)
+    monkeypatch.setattr(run, "run", lambda job: asked.append(job) or 2)
     assert command() == 2
     assert len(asked) == 2
 
 
-def test_what_another_sweep_has_in_hand_is_left_to_it(command, tmp_path, monkeypatch, capsys):
+def test_what_another_sweep_is_working_on_is_left_to_it(command, tmp_path, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(run, "main", lambda argv: asked.append(argv) or 2)
-    with folder.locked(tmp_path / "runs" / "short" / ".dots-cp-K2-seed0.lock") as mine:
+    monkeypatch.setattr(run, "run", lambda job: asked.append(job) or 2)
+    with run_folder.locked(tmp_path / "runs" / "short" / ".dots-cp-K2-seed0.lock") as mine:
         assert mine
         command()
-    assert "== dots-cp-K2, seed 0: another sweep has it in hand" in capsys.readouterr().out
-    ((*_, out),) = [[flag for flag in argv if "dots-" in str(flag)] for argv in asked]
-    assert out.endswith("dots-vae-K1-seed0")
-    with folder.locked(tmp_path / "runs" / "short" / ".dots-cp-K2-seed1.lock"):
+    assert "== dots-cp-K2, seed 0: another sweep is working on it" in capsys.readouterr().out
+    assert [job.options.out.name for job in asked] == ["dots-vae-K1-seed0"]
+    with run_folder.locked(tmp_path / "runs" / "short" / ".dots-cp-K2-seed1.lock"):
         command("--only", "*cp*", "--seeds", "2", "--side-by-side", "2")  # a program of both
     assert len(asked) == 1
     command()
     assert len(asked) == 3
 
 
-def test_a_pattern_that_names_no_cell_is_told(capsys):
+def test_a_pattern_that_matches_no_cell_is_refused(capsys):
     assert table1.main(["--print", "--only", "mnist-gan-*"]) == 2
-    assert "--only mnist-gan-* names no cell; choose from" in capsys.readouterr().err
-    with pytest.raises(UserError, match="names no cell"):
+    assert "--only mnist-gan-* matches no cell; choose from" in capsys.readouterr().err
+    with pytest.raises(UserError, match="matches no cell"):
         sweep.chosen(table1.cells(), ["cifar*"])
 
 
@@ -104,3 +109,41 @@ def test_the_table_has_the_24_cells_of_the_paper_and_ten_more():
     assert papers == 24
     assert len(table1.cells()) == 34
     assert len({cell.name for cell in table1.cells()}) == 34
+
+
+OLD = {"epochs": 100, "decay_epochs": 100, "warmup": 10, "temperature_epochs": 10}
+RATES = {"mnist": 3e-3, "omniglot": 1e-3, "synthetic": 3e-3}
+
+
+@pytest.mark.parametrize("cell", [*table1.cells(), Cell("synthetic", "mg", 150)], ids=str)
+@pytest.mark.parametrize("schedule", ["short", "long", "paper"])
+def test_the_schedules_are_those_of_the_published_numbers(cell, schedule):
+    """The settings written out, by data set and model."""
+    options = sweep.SweepOptions(schedule=schedule)
+    job = sweep.of(options, Folders()).job(cell, 0, 1)
+    data = load("synthetic", num=10)  # only its number of examples matters
+    model = settings.model_config(replace(job, model={**job.model, "K": 1}), data)
+    expected = {
+        "paper": {},
+        "long": {name: 4 * value for name, value in OLD.items()} | {"learning_rate": 1e-3},
+        "short": {**OLD, "learning_rate": 1e-3 if "h" in cell.model else RATES[cell.dataset]},
+    }[schedule]
+    if schedule == "short" and cell.dataset == "omniglot":
+        expected |= {"warmup": 30, "temperature_epochs": 30}
+    if schedule == "short" and cell.dataset == "synthetic":
+        expected |= {"epochs": 40, "decay_epochs": 40, "warmup": 5, "temperature_epochs": 5}
+    assert settings.training(job, model, data) == config.Training(**expected)
+    assert job.options.quiet
+    assert (job.options.log_likelihood, job.options.likelihood_images) == (5000, 1000)
+
+
+def test_a_job_of_a_sweep_is_recorded_as_a_command_that_repeats_it(monkeypatch):
+    recorded = []
+    monkeypatch.setattr(
+        run.fit, "train", lambda job, arguments, program: recorded.append(arguments)
+    )
+    whole = sweep.of(sweep.SweepOptions(), Folders())
+    job = whole.job(Cell("omniglot", "cp", 50), 1, 2)
+    run.run(job)
+    found = run.fit.parse(recorded[0], source=run.Named, data_options=run.Mixture)
+    assert found == job

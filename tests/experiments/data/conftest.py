@@ -1,11 +1,12 @@
-"""The real data, where they lie beside the checkout, read once for all tests."""
+"""The real data sets, if they are beside the checkout, loaded once for all tests."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.data import Dataset, load
+from cpvae_jax.data import Dataset
+from experiments.data import load
 
 SHARED = Path(__file__).parents[4] / "shared"
 
@@ -53,5 +54,5 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def rows():
-    """A function from `[N, ...]` uint8 to `[N]` opaque values that compare as whole examples."""
+    """A function from `[N, ...]` uint8 to `[N]` values, equal where the examples are equal."""
     return lambda x: np.ascontiguousarray(x.reshape(len(x), -1)).view(f"S{x[0].size}").ravel()

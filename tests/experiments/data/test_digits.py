@@ -1,13 +1,14 @@
 import numpy as np
 from sklearn.datasets import load_digits
 
-from experiments.data import check, digits, load
+from cpvae_jax import Config, checks
+from experiments.data import digits, load
 
 
 def test_digits(rows):
     data = load("digits")
     for likelihood in ("gaussian", "bernoulli"):
-        check(data, likelihood)
+        checks.dataset(Config(shape=data.shape, likelihood=likelihood), data)
     assert [len(x) for x in (data.train, data.valid, data.test)] == [1297, 250, 250]
     assert data.shape == (8, 8)
     assert (data.train.dtype, data.train.min(), data.train.max()) == (np.float32, 0, 1)
@@ -18,7 +19,7 @@ def test_digits(rows):
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
-def test_the_package_carries_the_digits_that_scikit_learn_does():
+def test_the_digits_are_those_of_scikit_learn():
     expected = load_digits()
     with np.load(digits.DIGITS) as found:
         np.testing.assert_array_equal(found["images"], expected.images)

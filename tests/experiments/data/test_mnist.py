@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cpvae_jax import Config, checks
 from cpvae_jax.errors import UserError
-from experiments.data import check, load
+from experiments.data import load
 from experiments.data import mnist as mnist_module
 
 # How often each digit occurs in the official test set.
@@ -14,13 +15,13 @@ TEST_LABELS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
 def test_sizes_and_known_facts(mnist):
-    check(mnist, "bernoulli")
+    checks.dataset(Config(shape=(28, 28)), mnist)
     assert [len(x) for x in (mnist.train, mnist.valid, mnist.test)] == [50_000, 10_000, 10_000]
     assert mnist.shape == (28, 28)
     assert mnist.train.dtype == np.uint8
     assert mnist.train_labels.dtype == np.int32
     assert np.bincount(mnist.test_labels).tolist() == TEST_LABELS
-    # The mean that everyone normalises by.
+    # The mean that is commonly used to normalise MNIST.
     mean = (mnist.train.mean() * 5 + mnist.valid.mean()) / 6 / 255
     assert mean == pytest.approx(0.1307, abs=5e-5)
 
@@ -53,7 +54,7 @@ def test_prepared_images_are_those_of_the_original_files(mnist, originals, rows)
 
 
 def test_preparing_from_the_original_files(mnist, originals, tmp_path, monkeypatch, offline, rows):
-    # All of it takes half a minute: the real files and checksums, but a part of the images.
+    # The real files and checksums, but few images: all of them would take half a minute.
     read_idx = mnist_module._read_idx
     monkeypatch.setattr(mnist_module, "_read_idx", lambda path: read_idx(path)[:500])
     monkeypatch.setattr(mnist_module, "_SIZES", {"train": 500, "test": 500})
@@ -70,7 +71,7 @@ def test_preparing_from_the_original_files(mnist, originals, tmp_path, monkeypat
         np.testing.assert_array_equal(images[order], expected[0][other])
         np.testing.assert_array_equal(labels[order], expected[1][other])
     assert [path.name for path in options["data_dir"].iterdir()] == ["mnist"]
-    # And what was prepared is found without the originals.
+    # The prepared data set is found without the original files.
     again = load("mnist", **options)
     np.testing.assert_array_equal(again.train, made.train)
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cpvae_jax import Config, checks
+from cpvae_jax.data import Places
 from cpvae_jax.errors import UserError
-from experiments.data import check, load, omniglot_mat, omniglot_prepare
+from experiments.data import load, omniglot_mat, omniglot_prepare
 from experiments.data import omniglot as module
-from experiments.data.places import Places
 from experiments.data.tfds_source import decode_grey, examples
 
 
@@ -19,7 +20,7 @@ def folder(prepared):
 
 
 def test_sizes(omniglot):
-    check(omniglot, "bernoulli")
+    checks.dataset(Config(shape=(28, 28)), omniglot)
     parts = (omniglot.train, omniglot.valid, omniglot.test)
     assert [len(x) for x in parts] == [23_000, 1_345, 8_115]
     assert omniglot.shape == (28, 28)
@@ -40,7 +41,7 @@ def test_each_character_has_15_drawings_to_learn_from_and_5_to_test(
     assert np.bincount(arrays["characters"][to_test]).tolist() == [5] * 1623
     assert np.bincount(arrays["characters"][~to_test]).tolist() == [15] * 1623
     np.testing.assert_array_equal(omniglot.test, arrays["images"][to_test])
-    # Training and validation share out the rest: no drawing is lost or in both.
+    # The rest is for training and validation: no drawing is lost, and none is in both.
     seen = np.concatenate([rows(omniglot.train), rows(omniglot.valid)])
     np.testing.assert_array_equal(np.sort(seen), np.sort(rows(arrays["images"][~to_test])))
 
@@ -65,7 +66,7 @@ def test_averaging_keeps_the_mean(large, small):
 
 
 def test_preparing_from_the_original_archives(folder, tmp_path, monkeypatch, offline):
-    """Makes archives of the original layout with one drawing of each character."""
+    """The archives have the original layout, with one drawing per character."""
     import tensorflow_datasets as tfds
 
     labels = (folder / "label.labels.txt").read_text().split()
@@ -105,7 +106,7 @@ def test_preparing_from_the_original_archives(folder, tmp_path, monkeypatch, off
 
 @pytest.fixture
 def mat(tmp_path):
-    """A file laid out as Burda's, whose images have ink in row 3, column 20 alone."""
+    """A file with the layout of Burda's, whose images have ink only in row 3, column 20."""
     from scipy.io import savemat
 
     image = np.zeros((28, 28))
@@ -124,33 +125,33 @@ def mat(tmp_path):
     return tmp_path
 
 
-def test_chardata_goes_first_where_it_is_there(mat, offline):
+def test_chardata_takes_precedence(mat, offline):
     for _ in range(2):  # decoded, then from the cache
         found = load("omniglot", data_dir=mat, manual_dir=mat, cache_dir=mat / "cache")
-        check(found, "bernoulli")
+        checks.dataset(Config(shape=(28, 28)), found)
         assert [len(x) for x in (found.train, found.valid, found.test)] == [38, 2, 10]
         assert np.argwhere(found.test[0]).tolist() == [[3, 20]]
         assert found.test.max() == 128
         assert found.test_labels.tolist() == list(range(10))
         assert sorted([*found.train_labels, *found.valid_labels]) == list(range(40))
         assert "chardata.mat" in found.source
-        assert "NOT the known file" in found.source
+        assert "is NOT the file of Burda" in found.source
     content = (mat / "chardata.mat").read_bytes()
     blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(omniglot_mat, "_BLOB", blob)
         found = load("omniglot", data_dir=mat, manual_dir=mat, cache_dir=mat / "cache")
-    assert "id the known file" in found.source
+    assert "id is the file of Burda" in found.source
 
 
 def test_a_chardata_of_another_layout_is_named(mat):
     from scipy.io import savemat
 
     savemat(mat / "chardata.mat", {"other": np.zeros(3)})
-    with pytest.raises(UserError, match=r"chardata.mat is not laid out .*'data'"):
+    with pytest.raises(UserError, match=r"chardata.mat does not have the layout .*'data'"):
         load("omniglot", manual_dir=mat, cache_dir=mat / "cache")
     (mat / "chardata.mat").write_bytes(b"no such thing")
-    with pytest.raises(UserError, match=r"chardata.mat is not laid out"):
+    with pytest.raises(UserError, match=r"chardata.mat does not have the layout"):
         load("omniglot", manual_dir=mat, cache_dir=mat / "cache")
 
 

@@ -2,19 +2,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cpvae_jax import Config, checks
 from cpvae_jax.errors import UserError
-from experiments.data import check, load
+from experiments.data import load
 from experiments.data.synthetic import draw
 
 
 def test_sizes_and_types():
     data = load("synthetic")
-    check(data, "gaussian")
+    checks.dataset(Config(shape=(1,), likelihood="gaussian"), data)
     assert [len(x) for x in (data.train, data.valid, data.test)] == [50_000, 10_000, 50_000]
     assert data.shape == (1,)
     assert data.train.dtype == np.float32
     assert data.train_labels.dtype == np.int32
-    assert data.likelihood == "gaussian"
+    assert data.kind == "real"
 
 
 def test_each_component_is_the_normal_it_should_be():
@@ -45,13 +46,13 @@ def test_another_mixture():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"num": 0}, "num=0 samples"),
+        ({"num": 0}, "num=0 is too small"),
         ({"seed": -1}, "is negative"),
         ({"means": (1, 2, 3)}, "3 means, 2 standard deviations and 2 weights"),
         ({"means": (), "stds": (), "weights": ()}, "0 means"),
-        ({"means": (1, np.nan)}, "not all finite"),
-        ({"stds": (1, 0)}, "not all positive"),
-        ({"stds": (np.nan, 1)}, "not all positive"),
+        ({"means": (1, np.nan)}, "must be finite"),
+        ({"stds": (1, 0)}, "must be positive"),
+        ({"stds": (np.nan, 1)}, "must be positive"),
         ({"weights": (0.5, 0.6)}, "sum to 1"),
         ({"weights": (1.5, -0.5)}, "sum to 1"),
         ({"weights": (0.5, np.nan)}, "sum to 1"),

@@ -16,7 +16,7 @@ from experiments.data.tfds_prepare import _reachable
         ("omniglot", "github.com", "images_background.zip"),
     ],
 )
-def test_missing_and_offline_is_told_at_once(name, host, file, tmp_path, offline):
+def test_a_missing_data_set_is_reported_at_once_if_offline(name, host, file, tmp_path, offline):
     start = time.perf_counter()
     with pytest.raises(UserError, match=rf"{name} is not prepared .*{host} .*{file}.* into") as e:
         load(name, data_dir=tmp_path / "data", cache_dir=tmp_path / "cache")
@@ -25,7 +25,7 @@ def test_missing_and_offline_is_told_at_once(name, host, file, tmp_path, offline
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_host_that_never_answers_is_given_up(monkeypatch):
+def test_a_host_that_never_answers_times_out(monkeypatch):
     given_up, ended = threading.Event(), threading.Event()
 
     def hang(*args):
@@ -41,7 +41,7 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
     assert ended.wait(5)
 
 
-def test_only_the_missing_originals_are_asked_for(originals, tmp_path, offline):
+def test_only_missing_originals_are_listed(originals, tmp_path, offline):
     shutil.copy(originals / "train-images-idx3-ubyte.gz", tmp_path)
     with pytest.raises(UserError) as e:
         load("mnist", data_dir=tmp_path / "data", manual_dir=tmp_path)
@@ -67,8 +67,3 @@ def test_truncated_records_are_named(prepared, tmp_path):
     with pytest.raises(UserError, match=r"prepared data set .* cannot be read .*: delete"):
         load("mnist", data_dir=tmp_path, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
-
-
-def test_a_manual_folder_that_is_none(tmp_path):
-    with pytest.raises(UserError, match=r"manual folder .*nowhere is not a folder"):
-        load("mnist", manual_dir=tmp_path / "nowhere")

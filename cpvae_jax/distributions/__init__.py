@@ -1,0 +1,1 @@
+"""Densities, divergences and draws, one file per distribution. Events are the last axis."""

@@ -1,0 +1,1 @@
+"""Scores: estimates of bound and likelihood, clusterings against labels, generated samples."""

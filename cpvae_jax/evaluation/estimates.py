@@ -1,0 +1,290 @@
+"""Estimates over a data set: the true bound, the log-likelihood, the aggregated posterior.
+
+Data go through in batches of a fixed size. The last batch is filled up and its surplus dropped, so
+that every example counts once and one program is compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from cpvae_jax import checks, devices, likelihoods, models
+from cpvae_jax.data.rows import Rows
+from cpvae_jax.distributions.precision import exact
+from cpvae_jax.errors import UserError
+from cpvae_jax.types import Encoding, Params, Terms, Tree
+
+ESTIMATORS = ("exact", "hard", "relaxed", "straight-through")
+
+BATCH = 500
+"""Examples at once where memory does not depend on a number of samples."""
+
+CHUNK = 50
+"""Importance samples drawn at once per example; they share its encoding."""
+
+
+def in_batches(
+    fn: Callable[[jax.Array, jax.Array], Tree],
+    key: jax.Array,
+    data: jax.Array | Rows,
+    batch: int,
+    mesh: Mesh | None = None,
+) -> Tree:
+    """The outputs of `fn(key, batch of data)` over data [N, *shape], joined along axis 0.
+
+    On a mesh, `fn` gets arrays that lie there and must return them whole.
+    """
+    count = len(data)
+    batch = min(batch, count)
+    outputs = []
+    for number, start in enumerate(range(0, count, batch)):
+        index = np.minimum(np.arange(start, start + batch), count - 1)
+        key_batch = devices.everywhere(jax.random.fold_in(key, number), mesh)
+        output = fn(key_batch, devices.everywhere(jnp.asarray(data[index]), mesh))
+        outputs.append(jax.tree.map(lambda a, n=count - start: np.asarray(a)[:n], output))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+
+
+def bound(
+    params: Params,
+    key: jax.Array,
+    x: jax.typing.ArrayLike,
+    *,
+    estimator: str = "exact",
+    temperature: float = 0.5,
+    mesh: Mesh | None = None,
+) -> Terms:
+    """The terms of the bound on log p(x) for each example.
+
+    Args:
+      params: The model.
+      key: A random key. Grey levels are first drawn black or white where the model says so.
+      x: Examples [B, *shape].
+      estimator: "exact" sums over all categories and gives the true bound; "hard" draws one.
+        "relaxed" and "straight-through" are those of training; "relaxed" is not a lower bound.
+      temperature: Of the relaxed category; only "relaxed" and "straight-through" read it.
+      mesh: Devices to spread the examples over; see `cpvae_jax.devices.mesh`.
+
+    Returns:
+      `Terms`, [B] each, in nats.
+
+    Raises:
+      UserError: The data do not suit the model, or an option is invalid.
+
+    >>> import jax, cpvae_jax
+    >>> params = cpvae_jax.initialise(jax.random.key(0), cpvae_jax.Config(shape=(8, 8), K=5))
+    >>> terms = bound(params, jax.random.key(1), np.zeros((2, 8, 8)))
+    >>> terms.bound.shape, bool((terms.kl_z >= 0).all())
+    ((2,), True)
+    """
+    if estimator not in ESTIMATORS:
+        raise UserError(f"estimator is {estimator!r}; choose one of {', '.join(ESTIMATORS)}.")
+    checks.temperature(temperature)
+    data = checks.data(params.config, x)
+    return _bound(params, checks.key(key), data, temperature, estimator=estimator, mesh=mesh)
+
+
+@partial(jax.jit, static_argnames=("estimator", "mesh"))
+@exact
+def _bound(
+    params: Params,
+    key: jax.Array,
+    data: jax.Array,
+    temperature: float,
+    *,
+    estimator: str,
+    mesh: Mesh | None,
+) -> Terms:
+    model = models.of(params.config)
+    key_x, key_terms = jax.random.split(key)
+    x = likelihoods.of(params.config).observe(params.config, key_x, data)
+    x = devices.rows(x, mesh)
+    encoding = model.infer(params, x)
+    found = model.terms(params, key_terms, x, encoding, estimator, temperature)
+    return devices.cut(found, mesh)
+
+
+def bound_terms(
+    params: Params,
+    key: jax.Array,
+    data: jax.typing.ArrayLike,
+    *,
+    estimator: str = "exact",
+    temperature: float = 0.5,
+    samples: int = 1,
+    mesh: Mesh | None = None,
+) -> dict[str, np.ndarray]:
+    """The bound and its terms for each example of a data set, whatever its size.
+
+    Args:
+      params: The model.
+      key: A random key.
+      data: Examples [N, *shape].
+      estimator: See `bound`; "exact" gives the true bound for any K.
+      temperature: See `bound`.
+      samples: Draws per example to average over, of the binarisation too.
+      mesh: Devices to spread the examples over.
+
+    Returns:
+      "bound", "reconstruction", "kl_c" and "kl_z", [N] each, in nats.
+
+    Raises:
+      UserError: As `bound`.
+    """
+    checks.at_least("samples", samples, 1)
+    examples = checks.data(params.config, data, "data")
+    key = checks.key(key)
+    placed = devices.everywhere(params, mesh)
+
+    def once(key: jax.Array, batch: jax.Array) -> dict[str, jax.Array]:
+        terms = bound(placed, key, batch, estimator=estimator, temperature=temperature, mesh=mesh)
+        return terms.named()
+
+    draws = [in_batches(once, k, examples, BATCH, mesh) for k in jax.random.split(key, samples)]
+    return jax.tree.map(lambda *values: np.mean(values, axis=0), *draws)
+
+
+def aggregated_posterior(
+    params: Params,
+    key: jax.Array,
+    data: jax.typing.ArrayLike | Rows,
+    *,
+    mesh: Mesh | None = None,
+) -> np.ndarray:
+    """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set.
+
+    Args:
+      params: The model.
+      key: A random key, for the binarisation.
+      data: Examples [N, *shape], or `Rows`.
+      mesh: Devices to spread the examples over.
+
+    Returns:
+      [K]
+
+    Raises:
+      UserError: The data do not suit the model.
+    """
+    readable = checks.readable(params.config, data, "data")
+    return mean_probs(params, checks.key(key), readable, mesh)
+
+
+def mean_probs(
+    params: Params, key: jax.Array, data: jax.Array | Rows, mesh: Mesh | None
+) -> np.ndarray:
+    """`aggregated_posterior` of data that are checked already, which takes long for `Rows`."""
+    one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
+    probs = in_batches(one_batch, key, data, BATCH, mesh)
+    return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
+
+
+@jax.jit
+@exact
+def encoding_of_draw(params: Params, key: jax.Array, data: jax.Array) -> Encoding:
+    """The posterior of data [B, *shape], drawn black or white where the model says so."""
+    x = likelihoods.of(params.config).observe(params.config, key, data)
+    return models.of(params.config).infer(params, x)
+
+
+@partial(jax.jit, static_argnames="mesh")
+@exact
+def _probs_of_draw(
+    params: Params, key: jax.Array, data: jax.Array, *, mesh: Mesh | None
+) -> jax.Array:
+    encoding = encoding_of_draw(params, key, devices.rows(data, mesh))
+    return devices.cut(jax.nn.softmax(models.of(params.config).logits(params, encoding)), mesh)
+
+
+def log_likelihood(
+    params: Params,
+    key: jax.Array,
+    x: jax.typing.ArrayLike,
+    *,
+    samples: int = 5000,
+    memory: int = 64 * 2**20,
+    progress: Callable[[int, int], None] | None = None,
+    mesh: Mesh | None = None,
+) -> np.ndarray:
+    """log p(x) of each example by importance sampling.
+
+    log (1/S) Σ_s p(x, z_s, c_s) / q(z_s, c_s|x) with draws from q(z, c|x). Its mean is a lower
+    bound on log p(x) that rises to it with S. Source: Burda, Grosse, Salakhutdinov, ICLR 2016.
+
+    Args:
+      params: The model.
+      key: A random key.
+      x: Examples [N, *shape].
+      samples: S, draws per example.
+      memory: Working space in bytes, whatever K, S and N are; the work is cut into pieces.
+      progress: `progress(done, total)` is called after each piece, in examples.
+      mesh: Devices to spread the examples of a piece over.
+
+    Returns:
+      [N], in nats.
+
+    Raises:
+      UserError: The data do not suit the model, or an option is invalid.
+
+    >>> import jax, cpvae_jax
+    >>> params = cpvae_jax.initialise(jax.random.key(0), cpvae_jax.Config(shape=(8, 8), K=5))
+    >>> log_likelihood(params, jax.random.key(1), np.zeros((2, 8, 8)), samples=100).shape
+    (2,)
+    """
+    checks.at_least("samples", samples, 1)
+    checks.at_least("memory", memory, 1)
+    config = params.config
+    data = checks.data(config, x)
+    # Outputs, their softplus and its sum; values, gates and products of the widest layer; z.
+    outputs = config.size * likelihoods.of(config).channels
+    row = 4 * (4 * outputs + 4 * max(config.hidden) + 6 * config.latent)
+    rows = max(1, memory // row)
+    chunk = min(samples, CHUNK, rows)
+    batch = max(1, min(len(data), rows // chunk, memory // (16 * config.K)))
+    placed = devices.everywhere(params, mesh)
+    done = 0
+
+    def piece(key: jax.Array, part: jax.Array) -> jax.Array:
+        nonlocal done
+        value = _log_likelihood(placed, key, part, samples=samples, chunk=chunk, mesh=mesh)
+        if progress is not None:
+            value.block_until_ready()
+            done = min(done + batch, len(data))
+            progress(done, len(data))
+        return value
+
+    return in_batches(piece, checks.key(key), data, batch, mesh)
+
+
+@partial(jax.jit, static_argnames=("samples", "chunk", "mesh"))
+@exact
+def _log_likelihood(
+    params: Params,
+    key: jax.Array,
+    data: jax.Array,
+    *,
+    samples: int,
+    chunk: int,
+    mesh: Mesh | None,
+) -> jax.Array:
+    config, model = params.config, models.of(params.config)
+    key_x, key_weights = jax.random.split(key)
+    x = devices.rows(likelihoods.of(config).observe(config, key_x, data), mesh)
+    encoding = model.infer(params, x)
+
+    def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
+        key_draws = jax.random.fold_in(key_weights, number)
+        log_weights = model.log_weights(params, key_draws, x, encoding, chunk)
+        within = number * chunk + jnp.arange(chunk) < samples
+        log_weights = jnp.where(within[:, None], log_weights, -jnp.inf)
+        return jnp.logaddexp(total, jax.nn.logsumexp(log_weights, axis=0)), None
+
+    start = jnp.full(x.shape[0], -jnp.inf)
+    total, _ = jax.lax.scan(more, start, jnp.arange(-(-samples // chunk)))
+    return devices.cut(total - math.log(samples), mesh)

@@ -1,0 +1,102 @@
+"""The paper's baselines: z has a mixture prior whose category is summed out, or a single Gaussian.
+
+    p(x) = ∫ p(x|z) p(z) dz with p(z) = (1/K) Σ_k N(z | component k)
+
+The networks do not see c. This is the VAE (one fixed component), MG (K learned components) and
+VampPrior (K encoded pseudo-inputs).
+"""
+
+from __future__ import annotations
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cpvae_jax import posteriors
+from cpvae_jax.distributions import mixture
+from cpvae_jax.models import parts
+from cpvae_jax.models.base import Category, Model
+from cpvae_jax.types import Encoding, Params, Terms
+
+
+def log_prior(params: Params, z: jax.Array, category: Category = None) -> jax.Array:
+    """log p(z) = log (1/K) Σ_k N(z | component k); z [..., D] to [...]."""
+    del category
+    return mixture.log_prob(parts.components(params), z)
+
+
+def generate(params: Params, key: jax.Array, category: jax.Array) -> jax.Array:
+    """Eq. (1): p(x) = ∫ p(x|z) p(z) dz, by ancestral sampling from given components [B] of p(z)."""
+    key_z, key_below = jax.random.split(key)
+    return decode(params, key_below, parts.components(params).sample(key_z, category), category)
+
+
+def decode(params: Params, key: jax.Array | None, z: jax.Array, category: jax.Array) -> jax.Array:
+    """z [B, D] to the decoder's output [B, *shape, channels]; the category has no effect."""
+    del category
+    return parts.levels(params.config).generate(params, key, z, None)
+
+
+def infer(params: Params, x: jax.Array) -> Encoding:
+    """q(z|x) of x [B, *shape], with a single category."""
+    return parts.encode(params, x, 0)
+
+
+def terms(
+    params: Params,
+    key: jax.Array,
+    x: jax.Array,
+    encoding: Encoding,
+    estimator: str,
+    temperature: jax.Array | float = 1.0,
+) -> Terms:
+    """Eq. (2): bound(x) = E_q(z|x) log p(x|z) − KL(q(z|x) || p(z)) ≤ log p(x), with one draw of z.
+
+    The divergence from a single component is exact. A mixture has no closed form, so it is
+    log q(z|x) − log p(z) at the draw. All estimators are the same here, and KL(c) is 0.
+    """
+    del estimator, temperature
+    _, key_z = jax.random.split(key)
+    found = parts.draw(params, key_z, x, encoding, None)
+    prior = parts.components(params)
+    kl = posteriors.of(params.config).kl
+    if kl is not None and mixture.size(prior) == 1:
+        kl_z = kl(encoding.code, prior)[:, 0]
+    else:
+        kl_z = found.log_q - mixture.log_prob(prior, found.z)
+    chex.assert_equal_shape([found.log_prob, kl_z, found.kl_below])
+    return Terms(found.log_prob, jnp.zeros_like(kl_z), kl_z + found.kl_below)
+
+
+def log_weights(
+    params: Params, key: jax.Array, x: jax.Array, encoding: Encoding, num: int
+) -> jax.Array:
+    """log p(x, z) − log q(z|x) at `num` draws from q(z|x) per example, [num, B]."""
+    _, key_z, key_below = jax.random.split(key, 3)
+    z, log_ratio = parts.log_ratio(params, (key_z, key_below), x, encoding, None, num)
+    return log_ratio + log_prior(params, z)
+
+
+def logits(params: Params, encoding: Encoding) -> jax.Array:
+    """Log-responsibilities of the components at the mean of q(z|x), [B, K]."""
+    family = posteriors.of(params.config)
+    z = family.mean(params.weights["posterior"], family.at(encoding.code, None))
+    return mixture.log_responsibilities(parts.components(params), z)
+
+
+def reconstruct(params: Params, encoding: Encoding) -> jax.Array:
+    """The output at the means of all posteriors."""
+    return parts.reconstruct(params, encoding, None)
+
+
+MODEL = Model(
+    infer,
+    terms,
+    log_weights,
+    logits,
+    log_prior,
+    decode,
+    generate,
+    reconstruct,
+    seen=lambda category: None,
+)

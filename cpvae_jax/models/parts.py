@@ -1,0 +1,127 @@
+"""What the paper's model and its baselines share: the encoder's heads, the prior, one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from cpvae_jax import likelihoods, networks, posteriors, priors
+from cpvae_jax.config import Config
+from cpvae_jax.distributions.mixture import Components
+from cpvae_jax.models import hierarchy, one_level
+from cpvae_jax.models.base import Category, Levels
+from cpvae_jax.networks import layers
+from cpvae_jax.priors.base import Encode
+from cpvae_jax.types import Encoding, Params
+
+
+def levels(config: Config) -> Levels:
+    """What lies below the top code."""
+    return hierarchy.LEVELS if config.levels == 2 else one_level.LEVELS
+
+
+def encode(params: Params, x: jax.Array, seen: int) -> Encoding:
+    """The network's features h of x [B, *shape], and the heads on [h, c].
+
+    Where the networks see no category (`seen` is 0) there is a single one: a logit of 0, and a
+    part of c that is 0.
+    """
+    config = params.config
+    chex.assert_shape(x, (None, *config.shape))
+    inputs = likelihoods.of(config).standardise(params.likelihood, x)
+    logits, of_x, of_c = _heads(params, inputs, seen)
+    code = posteriors.of(config).spread(params.weights["posterior"], of_x, of_c)
+    return Encoding(logits, code, levels(config).features(params, inputs))
+
+
+def _heads(
+    params: Params, inputs: jax.Array, seen: int
+) -> tuple[jax.Array, dict[str, jax.Array], dict[str, jax.Array]]:
+    config, heads = params.config, params.weights["heads"]
+    h = networks.of(config).encode(config, params.weights["encoder"], inputs)
+    widths: Mapping[str, int] = posteriors.of(config).heads(config)
+    of_x = {name: layers.linear(heads[name], h) for name in widths}
+    if not seen:
+        return jnp.zeros((len(h), 1)), of_x, {n: jnp.zeros((1, w)) for n, w in widths.items()}
+    of_c = {name: heads[name]["category"] for name in widths}
+    return layers.linear(heads["logits"], h), of_x, of_c
+
+
+def gaussian(params: Params) -> Encode:
+    """The encoder as priors may use it: inputs [N, *shape] to the Gaussian of q(z|x) without c."""
+    family = posteriors.of(params.config)
+
+    def encode(inputs: jax.Array) -> tuple[jax.Array, jax.Array]:
+        _, of_x, of_c = _heads(params, inputs, 0)
+        code = family.spread(params.weights["posterior"], of_x, of_c)
+        return family.gaussian(family.at(code, None))
+
+    return encode
+
+
+def components(params: Params) -> Components:
+    """The prior's K Gaussians over z."""
+    config = params.config
+    return priors.of(config).components(config, params.weights["prior"], gaussian(params))
+
+
+class Pass(NamedTuple):
+    """One draw of z for one category per example.
+
+    Attributes:
+      z: [B, D]
+      log_q: log q(z|x, c), [B].
+      log_prob: log p(x|z, c), [B].
+      kl_below: Divergence of the codes below z, [B].
+    """
+
+    z: jax.Array
+    log_q: jax.Array
+    log_prob: jax.Array
+    kl_below: jax.Array
+
+
+def draw(
+    params: Params, key: jax.Array, x: jax.Array, encoding: Encoding, category: Category
+) -> Pass:
+    """z ~ q(z|x, c) for one category per example, and how well it explains x [B, *shape]."""
+    config = params.config
+    family, likelihood = posteriors.of(config), likelihoods.of(config)
+    key_z, key_below = jax.random.split(key)
+    z, log_q = family.sample(params.weights["posterior"], key_z, family.at(encoding.code, category))
+    found = levels(config).explain(params, key_below, encoding.below, z, category)
+    log_prob = likelihood.log_prob(config, params.likelihood, found.output, x)
+    return Pass(z, log_q, log_prob, jnp.broadcast_to(found.kl, log_prob.shape))
+
+
+def log_ratio(
+    params: Params,
+    keys: tuple[jax.Array, jax.Array],
+    x: jax.Array,
+    encoding: Encoding,
+    category: Category,
+    num: int,
+) -> tuple[jax.Array, jax.Array]:
+    """`num` draws z ~ q(z|x, c) per example, [num, B, D], and log p(x|z, c) / q(z|x, c), [num, B].
+
+    The two keys draw z and the codes below it, which join both sides of the ratio.
+    """
+    config = params.config
+    family, likelihood = posteriors.of(config), likelihoods.of(config)
+    key_z, key_below = keys
+    conditional = family.at(encoding.code, category)
+    z, log_q = family.sample(params.weights["posterior"], key_z, conditional, num)
+    found = levels(config).explain(params, key_below, encoding.below, z, category)
+    log_prob = likelihood.log_prob(config, params.likelihood, found.output, x)
+    return z, log_prob + found.log_ratio - log_q
+
+
+def reconstruct(params: Params, encoding: Encoding, category: Category) -> jax.Array:
+    """The output [B, *shape, channels] at the means of all posteriors given c."""
+    family = posteriors.of(params.config)
+    z = family.mean(params.weights["posterior"], family.at(encoding.code, category))
+    return levels(params.config).explain(params, None, encoding.below, z, category).output

@@ -1,0 +1,111 @@
+"""How a model starts: fresh weights, and what the prior and the likelihood take from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from cpvae_jax import devices, likelihoods, networks, posteriors, priors
+from cpvae_jax.config import Config
+from cpvae_jax.models import parts
+from cpvae_jax.networks import layers
+from cpvae_jax.networks.base import Network, num_features
+from cpvae_jax.priors.base import Start
+from cpvae_jax.types import Params, Tree
+
+
+def init(key: jax.Array, config: Config, data: np.ndarray | jax.Array | None = None) -> Params:
+    """Fresh parameters.
+
+    Runs eagerly, so that priors and likelihoods may look at the data with any Python code. The
+    weights of networks, heads and posterior are drawn in one compiled program.
+
+    Args:
+      key: A random key.
+      config: The configuration of the model.
+      data: Training examples [N, *shape], which set the scale of real-valued data and whatever the
+        prior starts from them; or None.
+    """
+    weights, key_prior, key_likelihood = _draw(key, config)
+    array = None if data is None else np.asarray(data).reshape(-1, *config.shape)
+    own = likelihoods.of(config).init(key_likelihood, config, array)
+    aggregate = np.full(config.K, 1 / config.K, np.float32)
+    params = Params(
+        weights={**weights, "likelihood": own.weights, "prior": {}},
+        stats={"aggregate": jnp.asarray(aggregate), "likelihood": own.stats},
+        config=config,
+    )
+    prior = priors.of(config).init(key_prior, config, _start(params, array))
+    return params.with_weights({**params.weights, "prior": prior})
+
+
+def template(config: Config) -> Params:
+    """Parameters as shapes and types only.
+
+    A part of the user's own may need real numbers, or data, to start. Then the parameters are made
+    from random numbers in place of data, and forgotten.
+    """
+    try:
+        return jax.eval_shape(lambda: init(jax.random.key(0), config))
+    except Exception:  # an error that has another cause comes up again
+        data = np.random.default_rng(0).random((config.K, *config.shape), np.float32)
+        return jax.eval_shape(lambda params: params, init(jax.random.key(0), config, data))
+
+
+def _start(params: Params, data: np.ndarray | None) -> Start:
+    """What a prior may look at."""
+    config, likelihood = params.config, likelihoods.of(params.config)
+
+    def inputs(x: np.ndarray | jax.Array) -> jax.Array:
+        return likelihood.standardise(params.likelihood, likelihood.expect(config, jnp.asarray(x)))
+
+    return Start(data, inputs, parts.gaussian(params))
+
+
+Drawn = tuple[Tree, jax.Array, jax.Array]
+"""Weights of networks, heads and posterior, and the keys of the prior and the likelihood"""
+
+
+def _draw(key: jax.Array, config: Config) -> Drawn:
+    network = networks.of(config)
+    if isinstance(key, jax.core.Tracer):  # inside a program of the caller's
+        return _weights(key, config=config, network=network)
+    return _compiled(config, network)(key)
+
+
+@lru_cache(maxsize=16)
+def _compiled(config: Config, network: Network) -> Callable[[jax.Array], Drawn]:
+    """`_weights` as one program, compiled with little effort because it runs once per seed."""
+    draw = partial(_weights, config=config, network=network)
+    return jax.jit(draw, compiler_options=devices.compile_with(0))
+
+
+def _weights(key: jax.Array, *, config: Config, network: Network) -> Drawn:
+    keys = jax.random.split(key, 6)
+    key_network, key_c, key_mean, key_log_var, key_below, key_prior = keys
+    key_posterior, key_likelihood = (jax.random.fold_in(key_prior, n) for n in (1, 2))
+    prior = priors.of(config)
+    seen = config.K if prior.inferred else 0
+    width = num_features(network, config)
+    below, decoder = parts.levels(config).init(
+        key_below, config, seen, likelihoods.of(config).channels
+    )
+    heads = {}
+    for number, (name, n_out) in enumerate(posteriors.of(config).heads(config).items()):
+        further = jax.random.fold_in(key_log_var, number)
+        key = (key_mean, key_log_var)[number] if number < 2 else further
+        heads[name] = layers.init_linear(key, width, n_out, categories=seen)
+    if prior.inferred:
+        heads["logits"] = layers.init_linear(key_c, width, config.K)
+    weights = {
+        "encoder": network.init_encoder(key_network, config),
+        "heads": heads,
+        "posterior": posteriors.of(config).init(key_posterior, config),
+        "decoder": decoder,
+        "below": below,
+    }
+    return weights, key_prior, key_likelihood

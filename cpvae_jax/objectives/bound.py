@@ -1,0 +1,39 @@
+"""The paper's objective: the bound, with the weight of its divergences warmed up."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from cpvae_jax import models
+from cpvae_jax.config import Training
+from cpvae_jax.objectives import schedules
+from cpvae_jax.objectives.base import Batch, Metrics, Objective, Progress
+from cpvae_jax.types import Params
+
+
+def bound(training: Training) -> Objective:
+    """The batch mean of −(reconstruction − β · divergences), with β rising to 1 over the warm-up.
+
+    The terms come from the model (`models.cpvae.terms`) by `training.estimator`, at the
+    temperature of the schedule.
+
+    Args:
+      training: The training settings.
+
+    Returns:
+      An objective whose metrics are the batch means of the bound and its terms, in nats.
+    """
+
+    def objective(
+        params: Params, key: jax.Array, batch: Batch, progress: Progress
+    ) -> tuple[jax.Array, Metrics]:
+        temperature = schedules.temperature(training, progress.epoch)
+        beta = schedules.beta(training, progress.epoch)
+        terms = models.of(params.config).terms(
+            params, key, batch.x, batch.encoding, training.estimator, temperature
+        )
+        weighted = terms.reconstruction - beta * (terms.kl_c + terms.kl_z)
+        return -jnp.mean(weighted), jax.tree.map(jnp.mean, terms.named())
+
+    return objective

@@ -1,0 +1,1 @@
+"""What a run reports: scores on the test split, and pictures."""

@@ -1,0 +1,120 @@
+"""The report of a finished run: its scores in metrics.json, and its pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+from jax.sharding import Mesh
+
+from cpvae_jax.config import Training
+from cpvae_jax.data import Dataset
+from cpvae_jax.data.rows import sample_of
+from cpvae_jax.report import pictures, scores, units
+from cpvae_jax.report.scores import LikelihoodOptions
+from cpvae_jax.storage import run_folder
+from cpvae_jax.storage.run_folder import RunFolder
+from cpvae_jax.types import Params
+
+
+class Trained(NamedTuple):
+    """What training left of each seed, in order."""
+
+    seeds: Sequence[int]
+    params: Sequence[Params]
+    valid_bounds: Sequence[float]
+    best_epochs: Sequence[int]
+    epochs: int
+    """Epochs done"""
+    stopped_early: bool
+    """Whether early stopping ended all seeds"""
+
+    @property
+    def best(self) -> int:
+        """The place of the seed with the best validation bound; the first of equals.
+
+        Labels have no say in this choice.
+        """
+        return max(range(len(self.seeds)), key=lambda index: self.valid_bounds[index])
+
+
+def write_scores(
+    folder: RunFolder,
+    data: Dataset,
+    trained: Trained,
+    training: Training,
+    settings: Mapping[str, Any],
+    *,
+    bound_samples: int = 1,
+    likelihood: LikelihoodOptions = LikelihoodOptions(),  # noqa: B008 - immutable
+    mesh: Mesh | None = None,
+) -> dict[str, Any]:
+    """Scores every seed on the test split and writes metrics.json.
+
+    Args:
+      folder: the folder of the run.
+      data: the data set.
+      trained: the seeds.
+      training: its last temperature is that of the relaxed figure.
+      settings: what decides the numbers of the run, for the file.
+      bound_samples: draws of z per example for the bound.
+      likelihood: how log p(x) is estimated.
+      mesh: the devices to spread the work over.
+
+    Returns:
+      The scores of the seed with the best validation bound.
+    """
+    began = time.monotonic()
+    per_seed = []
+    for seed, params, bound, epoch in zip(*trained[:4], strict=True):
+        found = scores.evaluate(
+            params,
+            seed,
+            data,
+            temperature=training.temperature_end,
+            bound_samples=bound_samples,
+            likelihood=likelihood,
+            mesh=mesh,
+        )
+        per_seed.append({"seed": seed, "valid_bound": bound, "best_epoch": epoch, **found})
+    about = _about(folder, data, trained, settings, time.monotonic() - began)
+    folder.write_json(run_folder.SCORES, {**about, "seeds": per_seed})
+    return per_seed[trained.best]
+
+
+def _about(
+    folder: RunFolder, data: Dataset, trained: Trained, settings: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """What metrics.json says about the run, beside the scores of its seeds."""
+    return {
+        "sessions": folder.lines(run_folder.SESSIONS),
+        "source": data.source,
+        "examples": {p: len(getattr(data, p)) for p in ("train", "valid", "test")},
+        "config": settings,
+        "epochs": trained.epochs,
+        "stopped_early": trained.stopped_early,
+        "seconds_training": sum(line["seconds"] for line in folder.lines(run_folder.LOG)),
+        "seconds_scoring": seconds,
+        "kept_seed": trained.seeds[trained.best],
+        "value_range": units.value_range(trained.params[trained.best].config, data.test),
+    }
+
+
+def draw_pictures(
+    folder: RunFolder, seed: int, data: Dataset, params: Params, history: Sequence[dict[str, Any]]
+) -> None:
+    """Draws the pictures of one seed of a run."""
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+    with folder.writing():
+        pictures.samples(folder.picture("samples"), params, key, data.test)
+        pictures.reconstructions(folder.picture("reconstructions"), params, data.test)
+        if history:
+            pictures.curves(folder.picture("curves"), history)
+        if params.config.K > 1:
+            pictures.aggregate(folder.picture("aggregate"), params)
+        if data.shape == (1,):
+            draws = scores.densities(params, scores.Keys.of(seed).density, data)
+            distances = scores.density_distances(draws, sample_of(data.train))
+            pictures.densities(folder.picture("densities"), draws, distances)

@@ -1,0 +1,244 @@
+"""The scores of a trained model on the test split of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from cpvae_jax import api, likelihoods, posteriors, priors
+from cpvae_jax.data import Dataset
+from cpvae_jax.data.rows import sample_of
+from cpvae_jax.evaluation import clustering, estimates
+from cpvae_jax.evaluation.decomposition import decomposition
+from cpvae_jax.types import Params
+
+DENSITY_SAMPLES = 50_000
+"""Draws from the model that are compared with the truth on synthetic data, as the paper's figure 3."""
+
+BOUND_DRAWS = 32
+"""Draws of the bound that log p(x) is compared with; their noise is small beside the difference."""
+
+
+class Keys(NamedTuple):
+    """The keys of a seed's scores by purpose, so that a picture of a score can repeat its draws."""
+
+    bound: jax.Array
+    relaxed: jax.Array
+    decomposition: jax.Array
+    likelihood: jax.Array
+    density: jax.Array
+
+    @classmethod
+    def of(cls, seed: int) -> Keys:
+        """Keys that training with the same seed does not use."""
+        return cls(*jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(cls._fields)))
+
+
+class LikelihoodOptions(NamedTuple):
+    """How log p(x) is estimated."""
+
+    samples: int = 0
+    """Importance samples per example; 0 leaves the score out"""
+    images: int | None = None
+    """Number of random test examples; None takes all"""
+    progress: Callable[[int, int], None] | None = None
+    """`progress(done, total)` is called after each chunk of examples"""
+
+
+def evaluate(
+    params: Params,
+    seed: int,
+    data: Dataset,
+    *,
+    temperature: float,
+    bound_samples: int = 1,
+    likelihood: LikelihoodOptions = LikelihoodOptions(),  # noqa: B008 - immutable
+    mesh: Mesh | None = None,
+) -> dict[str, Any]:
+    """Computes every score of a model on the test split.
+
+    Labels are used for the clustering scores only.
+
+    Args:
+      params: the model.
+      seed: decides all random draws.
+      data: the data set.
+      temperature: of the relaxed figure.
+      bound_samples: draws of z per example for the bound.
+      likelihood: how log p(x) is estimated.
+      mesh: the devices to spread the bounds and the log-likelihood over.
+
+    Returns:
+      Scores nested by kind, in nats. `test_bound` is the true bound. `relaxed_figure`, which is
+      not a lower bound, is there for comparison with work that reports it, if the model infers
+      a category.
+    """
+    keys = Keys.of(seed)
+    prior = priors.of(params.config)
+    true = estimates.bound_terms(params, keys.bound, data.test, samples=bound_samples, mesh=mesh)
+    bound = true.pop("bound")
+    result: dict[str, Any] = {
+        "test_bound": mean_and_error(bound),
+        "test_terms": {name: mean_and_error(values) for name, values in true.items()},
+        "categories": _use(params.aggregate),
+    }
+    if posteriors.of(params.config).log_prob is not None:
+        result["decomposition"] = decomposition(params, keys.decomposition, data.test)
+    if prior.inferred:
+        result["relaxed_figure"] = _relaxed(params, keys.relaxed, data.test, temperature, mesh)
+    if likelihood.samples:
+        result["log_likelihood"] = log_likelihood(
+            params, keys.likelihood, data.test, bound, options=likelihood, mesh=mesh
+        )
+    if data.test_labels is not None and not prior.single:
+        categories = np.argmax(api.predict(params, data.test), axis=1)
+        result["clustering"] = clustering.clustering(categories, data.test_labels)
+    if data.shape == (1,):
+        draws = densities(params, keys.density, data)
+        result["wasserstein"] = density_distances(draws, sample_of(data.train))
+    return result
+
+
+def _relaxed(
+    params: Params, key: jax.Array, test: np.ndarray, temperature: float, mesh: Mesh | None
+) -> dict[str, float]:
+    """The figure that passes a relaxed category through the decoder."""
+    found = estimates.bound_terms(
+        params, key, test, estimator="relaxed", temperature=temperature, mesh=mesh
+    )
+    return {**mean_and_error(found["bound"]), "temperature": temperature}
+
+
+def log_likelihood(
+    params: Params,
+    key: jax.Array,
+    test: np.ndarray,
+    bound: np.ndarray,
+    *,
+    options: LikelihoodOptions,
+    mesh: Mesh | None = None,
+) -> dict[str, Any]:
+    """Estimates the mean log p(x) of the test set by importance sampling, in nats.
+
+    With fewer images than the test set has, the bound of all examples serves as control variate:
+    the estimate is the mean bound + the mean of log p(x) − bound over the chosen images, both at
+    the same draw of black and white. This difference varies by a nat or two from image to image
+    where log p(x) varies by tens, so a few images suffice.
+
+    Args:
+      params: the model.
+      key: a random key.
+      test: the test set [N, *shape].
+      bound: the bound of each example of it, [N].
+      options: samples and images.
+      mesh: the devices to spread the examples over.
+
+    Returns:
+      mean, standard_error, samples and images; with fewer images than N also `subset_error`, the
+      standard error that their choice adds.
+    """
+    samples, images, progress = options
+    how: dict[str, Any] = {"samples": samples, "progress": progress, "mesh": mesh}
+    if images is None or images >= len(test):
+        values = estimates.log_likelihood(params, key, test, **how)
+        return {**mean_and_error(values), "samples": samples, "images": len(test)}
+    key_choice, key_x, key_weights, key_bound = jax.random.split(key, 4)
+    chosen = np.asarray(jax.random.choice(key_choice, len(test), (images,), replace=False))
+    config = params.config
+    shaped = jnp.asarray(test[chosen]).reshape(images, *config.shape)
+    x = likelihoods.of(config).observe(config, key_x, shaped)  # 0 and 1 stay when drawn again
+    values = estimates.log_likelihood(params, key_weights, x, **how)
+    near = estimates.bound_terms(
+        params, key_bound, x, estimator="hard", samples=BOUND_DRAWS, mesh=mesh
+    )
+    gap = mean_and_error(values - near["bound"])
+    return {
+        "mean": float(np.mean(bound, dtype=np.float64)) + gap["mean"],
+        "standard_error": mean_and_error(bound)["standard_error"],
+        "subset_error": gap["standard_error"],
+        "samples": samples,
+        "images": images,
+    }
+
+
+def densities(params: Params, key: jax.Array, data: Dataset) -> dict[str, np.ndarray]:
+    """Draws of one-dimensional x, [DENSITY_SAMPLES] each.
+
+    Returns:
+      "truth", the test set; "aggregate" and "uniform", the model's draws with categories from
+      q(c) and from p(c).
+    """
+    draws = {"truth": data.test.ravel()}
+    for weights in ("aggregate", "uniform"):
+        x = api.sample(params, key, num=DENSITY_SAMPLES, weights=weights, draw=True)
+        draws[weights] = np.asarray(x).ravel()
+    return draws
+
+
+def density_distances(draws: dict[str, np.ndarray], train: np.ndarray) -> dict[str, float]:
+    """The 1-Wasserstein distance of the model's draws to the test set, in the unit of x.
+
+    Args:
+      draws: what `densities` returns.
+      train: training examples, whose distance to the test set is the floor.
+
+    Returns:
+      "aggregate", "uniform" and "floor". A model cannot be expected to be below the floor.
+    """
+    from scipy.stats import wasserstein_distance
+
+    compared = {**draws, "floor": np.ravel(train)}
+    truth = compared.pop("truth")
+    return {name: float(wasserstein_distance(x, truth)) for name, x in compared.items()}
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The most important scores, as lines to print."""
+    terms = result["test_terms"]
+    lines = [
+        f"true test bound {_signed(result['test_bound'])} nats = "
+        f"{terms['reconstruction']['mean']:.2f} - KL(c) {terms['kl_c']['mean']:.2f} "
+        f"- KL(z) {terms['kl_z']['mean']:.2f}",
+        f"effective number of categories {result['categories']['effective_number']:.1f}",
+    ]
+    if "relaxed_figure" in result:
+        lines.insert(1, f"relaxed figure, not a bound, {_signed(result['relaxed_figure'])} nats")
+    if "log_likelihood" in result:
+        found = result["log_likelihood"]
+        how = f"{found['samples']} samples, {found['images']} examples"
+        lines.insert(1, f"log-likelihood {_signed(found)} nats, {how}")
+    if "clustering" in result:
+        c = result["clustering"]
+        lines.append(
+            f"accuracy {c['accuracy_hungarian']:.3f} (Hungarian), {c['accuracy_majority']:.3f} "
+            f"(majority), NMI {c['nmi']:.3f}, ARI {c['ari']:.3f}"
+        )
+    if "wasserstein" in result:
+        w = result["wasserstein"]
+        lines.append(
+            f"1-Wasserstein distance to the truth {w['aggregate']:.4f}, with uniform c "
+            f"{w['uniform']:.4f}, of the training set {w['floor']:.4f}"
+        )
+    return "\n".join(lines)
+
+
+def _signed(value: dict[str, float]) -> str:
+    return f"{value['mean']:.2f} ± {value['standard_error']:.2f}"
+
+
+def mean_and_error(values: np.ndarray) -> dict[str, float]:
+    """The mean over examples [N] and its standard error."""
+    error = np.std(values, dtype=np.float64) / np.sqrt(len(values))
+    return {"mean": float(np.mean(values, dtype=np.float64)), "standard_error": float(error)}
+
+
+def _use(aggregate: jax.Array) -> dict[str, Any]:
+    """q(c), and exp of its entropy: the effective number of categories."""
+    q = np.asarray(aggregate, np.float64)
+    entropy = -np.sum(q * np.log(np.maximum(q, 1e-30)))
+    return {"aggregate": q.tolist(), "effective_number": float(np.exp(entropy))}

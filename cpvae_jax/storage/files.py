@@ -1,0 +1,58 @@
+"""Small files: written atomically, and read without trusting their contents."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SMALL = 2**20
+"""The largest JSON file that is read, in bytes."""
+
+
+class DamagedError(ValueError):
+    """Raised for a damaged file. The message names the file and completes a caller's sentence."""
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a text file atomically: a crash, even of the machine, leaves the old file or the new."""
+    with replacing(path) as partial, partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, and renames it to `path` if the block succeeds."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """Returns the contents of a JSON file.
+
+    Raises:
+      DamagedError: The file is missing, a link, larger than `SMALL`, or not valid JSON.
+    """
+    try:
+        about = path.lstat()
+        if not stat.S_ISREG(about.st_mode):
+            raise DamagedError(f"{path.name} is not a regular file")
+        if about.st_size > SMALL:
+            raise DamagedError(f"{path.name} is larger than {SMALL} bytes")
+        return json.loads(path.read_bytes())
+    except DamagedError:
+        raise
+    except FileNotFoundError as error:
+        raise DamagedError(f"{path.name} is missing") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(f"{path.name} cannot be read") from error

@@ -1,0 +1,295 @@
+"""`fit`, the training loop: of Python users and of the commands alike."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from cpvae_jax import checks, devices, processes
+from cpvae_jax.config import Config, Training
+from cpvae_jax.data.dataset import split, tenth
+from cpvae_jax.data.rows import Rows, sample_of
+from cpvae_jax.errors import UserError
+from cpvae_jax.evaluation import estimates
+from cpvae_jax.storage import checkpoint, run_folder
+from cpvae_jax.storage.run_folder import RunFolder
+from cpvae_jax.training import program as programs
+from cpvae_jax.training import recipe as recipes
+from cpvae_jax.training import step
+from cpvae_jax.training.callbacks import (
+    Bar,
+    Callback,
+    Checkpoint,
+    Interrupt,
+    Log,
+    as_callback,
+)
+from cpvae_jax.training.program import Program
+from cpvae_jax.training.run import Row, Run, rows
+from cpvae_jax.training.step import SKIPS, TrainState
+from cpvae_jax.types import Params
+
+Data = jax.Array | Rows
+
+
+class Fit(NamedTuple):
+    """What `fit` returns.
+
+    Attributes:
+      params: The best parameters by the validation bound, over all seeds.
+      history: One record per epoch and seed; `pandas.DataFrame(history)` is a plain table.
+      state: The final training state, with a leading axis R.
+      seeds: The best parameters of each seed; after Ctrl-C only those of the best one.
+      stopped: Why training stopped before its end, such as "SIGINT"; None if it did not.
+    """
+
+    params: Params
+    history: list[Row]
+    state: TrainState
+    seeds: tuple[Params, ...]
+    stopped: str | None
+
+    def __repr__(self) -> str:
+        best = float(np.max(np.asarray(self.state.best_bound)))
+        epochs = int(np.max(np.asarray(self.state.epoch)))
+        return f"Fit({self.params!r}, {epochs} epochs, best validation bound {best:.2f} nats)"
+
+
+def fit(
+    key: jax.Array,
+    config: Config,
+    train: jax.typing.ArrayLike | Rows,
+    valid: jax.typing.ArrayLike | None = None,
+    *,
+    recipe: str | recipes.Recipe | Training = "paper",
+    optimiser: optax.GradientTransformation | None = None,
+    init: Params | None = None,
+    folder: str | os.PathLike[str] | RunFolder | None = None,
+    resume: bool = False,
+    callbacks: Sequence[Callback | Callable[[Run], Any]] | None = None,
+    mesh: Mesh | None = None,
+) -> Fit:
+    """Train a model until the validation bound stops rising.
+
+    Ctrl-C ends training after the current epoch and returns the best model so far, with a
+    warning. So does a divergence: five steps in a row whose loss or gradient is not finite.
+
+    Args:
+      key: A random key, or an array [R] of keys to train R seeds in one program.
+      config: The configuration of the model.
+      train: Training examples [N, *shape]; `Rows` for data larger than memory.
+      valid: Validation examples for early stopping [M, *shape]. Without them a tenth of the
+        training examples is held out at random, always the same ones.
+      recipe: The name of a recipe (`training.recipe.names()`), or a `Training` with all settings.
+      optimiser: Any optax transformation in place of Adam with the recipe's schedule.
+      init: Parameters to start from, such as those of an earlier model, in place of fresh ones.
+      folder: A new folder for checkpoints and a log; `cpvae_jax.load` reads the model from it.
+      resume: Continue the training in `folder`, to the same numbers as without a break.
+      callbacks: Called after each epoch; see `training.callbacks`. By default a progress bar.
+      mesh: Devices to spread seeds and batches over; see `cpvae_jax.devices.mesh`.
+
+    Returns:
+      A `Fit`, with the parameters of the best seed and the history of all.
+
+    Raises:
+      UserError: The data do not suit the model, or the folder cannot be used.
+
+    >>> from sklearn.datasets import load_iris
+    >>> x = load_iris().data
+    >>> config = Config(shape=(4,), K=3, latent=2, hidden=(16,), likelihood="gaussian")
+    >>> result = fit(jax.random.key(0), config, x, recipe=Training(epochs=2, warmup=1))
+    >>> len(result.history), result.params.aggregate.shape
+    (2, (3,))
+    """
+    if processes.first() and resume and folder is None:
+        raise UserError("resume needs the folder of the run; give it as folder.")
+    keys = jnp.atleast_1d(checks.keys(key))
+    train_data, valid_data = _data(config, train, valid)
+    training = recipes.resolve(recipe, config, len(train_data))
+    _check(config, init, optimiser, callbacks)
+    program = programs.program(
+        training,
+        programs.steps_per_epoch(train_data, training),
+        optimiser=optimiser,
+        mesh=mesh,
+    )
+    state = programs.begin(program, keys, config, sample_of(train_data), init)
+    with _opened(folder, config, training, keys, resume) as opened:
+        if opened is not None and resume:
+            state = _resumed(opened, state, mesh)
+        run = Run(config, training, state, mesh=mesh, folder=opened)
+        state = _loop(program, state, run, (train_data, valid_data), _all_callbacks(callbacks, run))
+    _warn(state, run)
+    return run_result(run, state)
+
+
+def _data(config: Config, train: Any, valid: Any) -> tuple[Data, jax.Array]:
+    """Checked data; without `valid` a tenth of the training examples is held out."""
+    train_data = checks.readable(config, train, "train")
+    if valid is not None:
+        return train_data, checks.data(config, valid, "valid")
+    if isinstance(train_data, Rows):
+        raise UserError("valid is missing; with Rows to train on, give validation examples too.")
+    kept, held, _ = split(len(train_data), valid=tenth(len(train_data)), test=0, of="train")
+    return train_data[kept], train_data[held]
+
+
+def _check(config: Config, init: Any, optimiser: Any, callbacks: Any) -> None:
+    """Raise `UserError` for arguments of another type, or a start of another model."""
+    if optimiser is not None and not hasattr(optimiser, "update"):
+        raise UserError(
+            f"optimiser is {optimiser!r}; give an optax transformation, such as optax.adam(1e-3)."
+        )
+    if callbacks is not None and not isinstance(callbacks, Sequence):
+        raise UserError(f"callbacks is {callbacks!r}; give a list of them.")
+    if init is not None and not isinstance(init, Params):
+        raise UserError(f"init is {init!r}; give parameters, such as those that load returns.")
+    if init is not None and init.config != config:
+        raise UserError(
+            f"init is a model with the configuration {init.config}, but config is {config}; give "
+            "init.config as config."
+        )
+
+
+@contextmanager
+def _opened(
+    folder: str | os.PathLike[str] | RunFolder | None,
+    config: Config,
+    training: Training,
+    keys: jax.Array,
+    resume: bool,
+) -> Iterator[RunFolder | None]:
+    """The run folder, locked until training ends; one that is open already is used as it is."""
+    if folder is None or isinstance(folder, RunFolder):
+        yield folder
+        return
+    settings = {
+        "keys": np.asarray(jax.random.key_data(keys)).tolist(),
+        "model": json_ready(config.to_dict()),
+        "training": json_ready({k: v for k, v in asdict(training).items() if k != "epochs"}),
+    }
+    path = Path(folder)
+    with run_folder.open_run(path, settings, resume=resume, writer=processes.first()) as opened:
+        yield opened
+
+
+def json_ready(values: dict[str, Any]) -> dict[str, Any]:
+    """Tuples as lists, as they come back from a JSON file."""
+
+    def plain(value: Any) -> Any:
+        return [plain(v) for v in value] if isinstance(value, tuple | list) else value
+
+    return {name: plain(value) for name, value in values.items()}
+
+
+def _resumed(folder: RunFolder, state: TrainState, mesh: Mesh | None) -> TrainState:
+    """The state of the last checkpoint, if there is one; the log is cut back to its epoch."""
+    place = folder.path / checkpoint.FOLDER
+    saved, found = 0, devices.home(state, mesh)
+    if processes.first() and place.is_dir():
+        with checkpoint.open_for(place) as steps:
+            saved = steps.latest() or 0
+            found = steps.read_state(saved, found) if saved else found
+    (saved,) = processes.largest(saved)
+    folder.rewind(saved)
+    return programs.place(processes.told(found), mesh) if saved else state
+
+
+def _all_callbacks(
+    given: Sequence[Callback | Callable[[Run], Any]] | None, run: Run
+) -> list[Callback]:
+    """The user's callbacks, and what every run needs: the log, checkpoints, and Ctrl-C."""
+    found = [as_callback(callback) for callback in ((Bar(),) if given is None else given)]
+    if not any(isinstance(callback, Interrupt) for callback in found):
+        found.append(Interrupt())
+    if run.folder is not None:
+        found.insert(0, Log())
+        if not any(isinstance(callback, Checkpoint) for callback in found):
+            found.append(Checkpoint())
+    # Last, so that an interrupt or another callback's stop is known when it decides to save.
+    return sorted(found, key=lambda callback: isinstance(callback, Checkpoint))
+
+
+def _loop(
+    program: Program,
+    state: TrainState,
+    run: Run,
+    data: tuple[Data, jax.Array],
+    callbacks: Sequence[Callback],
+) -> TrainState:
+    """Epochs until every seed has stopped, or a callback asks to stop."""
+    train, valid = data
+    mesh = run.mesh
+    placed_valid = devices.everywhere(valid, mesh)
+    placed_train = train if isinstance(train, Rows) else devices.everywhere(train, mesh)
+    with ExitStack() as stack:
+        for callback in callbacks:
+            stack.callback(callback.close)
+            callback.start(run)
+        began = time.monotonic()
+        while not programs.finished(state, run.training) and run.stopped is None:
+            state, metrics = programs.advance(program, state, placed_train, placed_valid)
+            now = time.monotonic()
+            run.advance(state, jax.tree.map(np.asarray, metrics), now - began)
+            began = now
+            for callback in callbacks:
+                callback.epoch(run)
+        run.keep(*_final(state, train, run))
+        for callback in callbacks:
+            callback.end(run)
+    return state
+
+
+def _final(state: TrainState, train: Data, run: Run) -> tuple[int, tuple[Params, ...]]:
+    """The best seed, and the best parameters of each; after a signal only those of the best one."""
+    best = programs.best_seed(state)
+    if run.interrupted:
+        return 0, (finish(state, train, best, run.mesh),)
+    count = len(state.epoch)
+    return best, tuple(finish(state, train, seed, run.mesh) for seed in range(count))
+
+
+def finish(
+    state: TrainState, train: Data, seed: int | None = None, mesh: Mesh | None = None
+) -> Params:
+    """The best parameters of a seed, by default of the best one, with q(c) over `train`."""
+    index = programs.best_seed(state) if seed is None else seed
+    params = programs.best_params(state, index, mesh)
+    key = step.streams(devices.home(state.key, mesh)[index]).valid
+    aggregate = estimates.mean_probs(params, key, train, mesh)
+    return params.with_stats(aggregate=jnp.asarray(aggregate))
+
+
+def run_result(run: Run, state: TrainState) -> Fit:
+    """The result of a run that has ended."""
+    assert run.final is not None
+    return Fit(run.final, rows(run.lines), devices.home(state, run.mesh), run.seeds, run.stopped)
+
+
+def _warn(state: TrainState, run: Run) -> None:
+    """Warn if training diverged in every seed, or a signal ended it."""
+    text = None
+    if np.all(np.asarray(devices.home(state.skips, run.mesh)) >= SKIPS):
+        text = (
+            f"training diverged: {SKIPS} steps in a row in epoch {run.epoch} were not finite; the "
+            "best parameters from before are returned. Try a smaller learning_rate."
+        )
+    elif run.interrupted:
+        text = (
+            f"training was stopped after epoch {run.epoch} ({run.stopped}); the best parameters so "
+            "far are returned."
+        )
+    if text is not None:
+        warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -1,0 +1,71 @@
+"""Scores of a model: which there are, and how they are estimated from a part of the test set."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+import cpvae_jax
+from cpvae_jax.evaluation.estimates import bound_terms
+from cpvae_jax.registry import POSTERIORS
+from cpvae_jax.report import scores
+from experiments.data import load
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Sixty test digits, as black and white."""
+    found = load("digits")
+    test = np.float32(found.test[:60] > 0.5)
+    return replace(found, test=test, test_labels=found.test_labels[:60])
+
+
+@pytest.fixture(scope="module")
+def params(data):
+    config = cpvae_jax.Config(shape=(8, 8), K=3, latent=2, hidden=(8,))
+    return cpvae_jax.initialise(jax.random.key(0), config, data.train)
+
+
+def test_log_likelihood_from_a_part_of_the_test_set_is_that_of_all(params, data):
+    """Up to the standard error that the choice of examples adds, which it reports."""
+    key = jax.random.key(1)
+    bound = bound_terms(params, key, data.test)["bound"]
+
+    def estimate(images):
+        options = scores.LikelihoodOptions(samples=100, images=images)
+        return scores.log_likelihood(params, key, data.test, bound, options=options)
+
+    whole, part = estimate(None), estimate(20)
+    assert (whole["images"], part["images"]) == (60, 20)
+    assert abs(part["mean"] - whole["mean"]) < 5 * part["subset_error"] + 0.1
+    assert estimate(60) == whole
+
+
+def test_scores_that_a_model_cannot_have_are_left_out(params, data, monkeypatch):
+    names = ("bound", "reconstruction", "kl_c", "kl_z")
+    terms = dict.fromkeys(names, np.zeros(60))
+    monkeypatch.setattr(scores.estimates, "bound_terms", lambda *_, **__: dict(terms))
+    monkeypatch.setattr(scores, "decomposition", lambda *_: {"kl": 1.0})
+    monkeypatch.setattr(scores.api, "predict", lambda *_: np.eye(3)[np.arange(60) % 3])
+
+    def found(data):
+        return set(scores.evaluate(params, 0, data, temperature=0.5))
+
+    always = {"test_bound", "test_terms", "categories", "relaxed_figure"}
+    assert found(data) == always | {"decomposition", "clustering"}
+    assert found(replace(data, test_labels=None)) == always | {"decomposition"}
+    without_density = POSTERIORS["diagonal"]._replace(log_prob=None)
+    monkeypatch.setitem(POSTERIORS._parts, "diagonal", without_density)
+    assert found(data) == always | {"clustering"}
+
+
+def test_distances_of_densities_are_those_of_their_draws():
+    draws = {"truth": np.array([0.0, 1.0]), "aggregate": np.array([0.0, 2.0])}
+    found = scores.density_distances(draws, np.array([[0.0], [1.0]]))
+    assert found == {"aggregate": 0.5, "floor": 0.0}
+
+
+def test_a_mean_has_the_standard_error_of_its_examples():
+    found = scores.mean_and_error(np.array([1.0, 3.0, 1.0, 3.0]))
+    assert found == {"mean": 2.0, "standard_error": 0.5}

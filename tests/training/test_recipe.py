@@ -1,0 +1,112 @@
+"""Settings of training: recipes, the optimiser, and what is out of range."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from cpvae_jax import Config, Training, UserError
+from cpvae_jax.registry import RECIPES
+from cpvae_jax.training import recipe
+
+CONFIG = Config(shape=(28, 28))
+
+
+def test_the_defaults_are_the_papers():
+    training, config = Training(), CONFIG
+    assert (training.learning_rate, training.batch_size, training.warmup) == (5e-4, 100, 100)
+    assert training.estimator == "relaxed"
+    assert (config.latent, config.hidden, config.K) == (40, (300, 300), 10)
+    assert recipe.resolve("paper", config, 100) == training
+
+
+def test_a_recipe_is_given_by_name_as_a_record_or_as_settings():
+    given = Training(epochs=7)
+    assert recipe.resolve(given, CONFIG, 100) is given
+    own = recipe.Recipe(lambda config, examples: Training(epochs=config.K, patience=examples), "")
+    assert recipe.resolve(own, CONFIG, 100) == Training(epochs=10, patience=100)
+    assert recipe.resolve("short", CONFIG, 100) == recipe.SHORT.training(CONFIG, 100)
+
+
+def test_two_levels_take_smaller_steps():
+    two = Config(shape=(28, 28), levels=2)
+    assert recipe.resolve("short", CONFIG, 100).learning_rate == 3e-3
+    assert recipe.resolve("short", two, 100).learning_rate == 1e-3
+
+
+def test_a_registered_recipe_is_found_by_its_name():
+    recipe.register("quick", recipe.Recipe(lambda config, examples: Training(epochs=3), "quick"))
+    try:
+        assert "quick" in recipe.names()
+        assert recipe.resolve("quick", CONFIG, 100).epochs == 3
+    finally:
+        RECIPES.forget("quick")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("papre", "'papre'; choose one of .*paper"),
+        (3, "recipe is 3; give a name, one of paper.*, a Recipe, or a Training"),
+    ],
+)
+def test_an_unknown_recipe_is_refused(given, words):
+    with pytest.raises(UserError, match=words):
+        recipe.resolve(given, CONFIG, 100)
+
+
+def test_the_optimiser_is_adam():
+    params = {"a": jnp.array([1.0, -2.0])}
+    ours, adam = recipe.optimiser(Training(learning_rate=1e-2), 10), optax.adam(1e-2)
+    ours, adam = (o.update(params, o.init(params))[0]["a"] for o in (ours, adam))
+    np.testing.assert_allclose(ours, adam, rtol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_step_size_falls_by_half_a_cosine_or_stays(steps):
+    """Measured by updates under a constant gradient, against those of Adam with step size 1."""
+    epochs = np.array([0, 25, 50, 100, 200])
+
+    def sizes(**settings):
+        optimiser = recipe.optimiser(Training(learning_rate=2.0, **settings), steps)
+        return updates(optimiser) / updates(optax.adam(1.0))
+
+    def updates(optimiser):
+        one = jnp.ones(())
+
+        def step(state, _):
+            update, state = optimiser.update(one, state)
+            return state, -update
+
+        number = int(epochs[-1]) * steps + 1
+        return jax.lax.scan(step, optimiser.init(one), length=number)[1][epochs * steps]
+
+    np.testing.assert_allclose(sizes(decay_epochs=100), [2, 1 + 0.5**0.5, 1, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(sizes(), 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"learning_rate": 0.0}, "learning_rate is 0.0"),
+        ({"learning_rate": float("inf")}, "learning_rate is inf"),
+        ({"temperature": -1.0}, "temperature is -1.0"),
+        ({"temperature_end": float("nan")}, "temperature_end is nan"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"batch_size": 20.0}, "batch_size is 20.0; it must be a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate is 'fast'; it must be a positive number"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"patience": 0}, "patience is 0"),
+        ({"warmup": -1}, "warmup is -1"),
+        ({"decay_epochs": -1}, "decay_epochs is -1"),
+        ({"temperature_epochs": -1}, "temperature_epochs is -1"),
+        ({"estimator": "hard"}, "'hard'; choose one of relaxed, straight-through, exact"),
+        ({"precision": "half"}, "'half'; choose one of float32, tensorfloat32, bfloat16"),
+        ({"objective": "bond"}, "'bond'; choose one of .*bound"),
+        ({"regularisers": (("balnce", 1.0),)}, "'balnce'; choose one of .*balance"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Training(**settings)
