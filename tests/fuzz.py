@@ -18,7 +18,6 @@ import random
 import resource
 import shutil
 import sys
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -40,6 +39,7 @@ from cpvae_jax.training import program
 from cpvae_jax.training.step import TrainState
 from experiments import classifier
 from experiments.data import omniglot_mat
+from tests import old_models
 
 CONFIG = Config(shape=(3,), K=2, latent=1, hidden=(4,))
 
@@ -68,9 +68,7 @@ def _state() -> TrainState:
 
 def _make_old_model(path: Path) -> None:
     """A model of format 1."""
-    archive = Path(__file__).parent / "fixtures" / "models-format1.tar.xz"
-    with tarfile.open(archive) as members:
-        members.extractall(path, filter="data")
+    old_models.unpack(path)
     for other in path.iterdir():
         if other.name != "grey-vp":
             shutil.rmtree(other)

@@ -7,7 +7,6 @@ without the state of training.
 """
 
 import json
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from cpvae_jax import Training
 from cpvae_jax.storage import run_folder
 from experiments import run
 from experiments.data import load
+from tests import old_models
 
 FOLDER = Path(__file__).parents[1] / "fixtures"
 FIXTURES = sorted(FOLDER.glob("run-format*.zip"))
@@ -38,8 +38,7 @@ def old(request, tmp_path):
 def models(tmp_path_factory):
     """The folder of the runs of format 1, one for each model."""
     folder = tmp_path_factory.mktemp("models")
-    with tarfile.open(FOLDER / "models-format1.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+    old_models.unpack(folder)
     assert sorted(path.name for path in folder.iterdir()) == sorted(MODELS)
     return folder
 
