@@ -2,9 +2,9 @@
 
     python -m benchmarks.scaling --processes 2 --batch 100 400 --out results/scaling-cpu.json
 
-By turns: one process, pinned to a core; several, a core each, that share its batch (strong
-scaling); several with as many batches (weak scaling). Loopback between cores that share a memory
-is not a network: the numbers do not carry over to other machines.
+Three cases take turns: one process on one core; several processes, each on its own core, that
+share the batch (strong scaling); and several that have a batch each (weak scaling). The processes
+talk over loopback on one machine, so the numbers do not carry over to a network of machines.
 """
 
 import argparse

@@ -121,8 +121,8 @@ def decode(
     Args:
       params: The model.
       z: Codes [B, D]; with two levels the top codes, and the lower ones are at their means.
-      category: A category, or one for each code [B]. Needed where the decoder sees one (`cp`,
-        `full`), without effect where it is summed out, refused where there is none (`vae`).
+      category: A category, or one for each code [B]. The decoder of `cp` and `full` needs one, that
+        of `mg` and `vp` ignores it, and `vae` has no categories to choose from.
 
     Returns:
       [B, *shape]

@@ -113,7 +113,7 @@ def fit(
     >>> len(result.history), result.params.aggregate.shape
     (2, (3,))
     """
-    if processes.first() and resume and folder is None:
+    if resume and folder is None:
         raise UserError("resume needs the folder of the run; give it as folder.")
     keys = jnp.atleast_1d(checks.keys(key))
     train_data, valid_data = _data(config, train, valid)
