@@ -44,7 +44,10 @@ def commits(other: Path) -> dict[str, str]:
 def _commit(folder: Path) -> str:
     """The commit, with "-dirty" after it where files differ from it; "" without git."""
     git = ["git", "-C", str(folder), "describe", "--always", "--dirty"]
-    return subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    try:
+        return subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def measure(args: argparse.Namespace, **sizes: Any) -> dict[str, Any]:

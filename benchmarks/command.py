@@ -2,6 +2,8 @@
 
 import argparse
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +54,17 @@ def parse(made: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse
     args = made.parse_args(argv)
     os.environ["JAX_PLATFORMS"] = DEVICES[args.device]
     os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # several programs share a GPU
+    if args.device != "cpu" and not _is_there():
+        made.error(
+            f"--device is {args.device}, but JAX finds no such device here; give --device cpu"
+        )
     return args
+
+
+def _is_there() -> bool:
+    """Whether JAX starts its device, in a process of its own: this one must not hold it."""
+    program = [sys.executable, "-c", "import jax; jax.devices()"]
+    return subprocess.run(program, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def measured(

@@ -10,6 +10,7 @@ time. All programs may use all cores; limit them with `taskset`.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,6 +19,7 @@ from benchmarks import against, command
 from benchmarks.problem import Case, image_file
 from benchmarks.results import table
 from benchmarks.turns import Program, by_turns
+from cpvae_jax.commands.main import as_process
 
 TORCH = {
     "torch, plain": Program("benchmarks.torch_programs.programs:plain"),
@@ -71,4 +73,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(as_process(main))

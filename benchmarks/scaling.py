@@ -8,6 +8,7 @@ talk over loopback on one machine, so the numbers do not carry over to a network
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from benchmarks import command, machine
 from benchmarks.problem import Case, image_file
 from benchmarks.results import table
 from benchmarks.turns import Program, by_turns
+from cpvae_jax.commands.main import as_process
 
 
 def measure(args: argparse.Namespace, batch: int, processes: int) -> dict[str, Any]:
@@ -50,4 +52,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(as_process(main))

@@ -7,6 +7,7 @@ CPU the table also has one seed per core, each trained by a process that is pinn
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,7 @@ from benchmarks import command, machine
 from benchmarks.problem import Case, image_file
 from benchmarks.results import table
 from benchmarks.turns import Program, by_turns
+from cpvae_jax.commands.main import as_process
 
 
 def measure(args: argparse.Namespace, **sizes: Any) -> dict[str, Any]:
@@ -43,4 +45,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(as_process(main))

@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks import command, machine
 from benchmarks.results import table
 from benchmarks.turns import ROOT, ProgramError, environment, progress
+from cpvae_jax.commands.main import as_process
 
 RUN = [sys.executable, "-m", "experiments.run"]
 MARKS = ["--extend", str(Path(__file__).with_name("marks.py")), "--callback", "marks"]
@@ -82,4 +83,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(as_process(main))

@@ -7,6 +7,7 @@ close, which shows that they compute the same thing.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,6 +16,7 @@ from benchmarks import command
 from benchmarks.problem import Case, image_file
 from benchmarks.results import table
 from benchmarks.turns import Program, by_turns
+from cpvae_jax.commands.main import as_process
 
 TASKS = ("samples", "log_likelihood")
 """Functions of `ours` and of `torch_programs.programs`."""
@@ -54,4 +56,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(as_process(main))

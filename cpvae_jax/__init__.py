@@ -24,13 +24,9 @@ if TYPE_CHECKING:
     from cpvae_jax.config import Config, Training
     from cpvae_jax.data.rows import Rows
     from cpvae_jax.errors import UserError
+    from cpvae_jax.evaluation.aggregate import aggregated_posterior
     from cpvae_jax.evaluation.decomposition import decomposition
-    from cpvae_jax.evaluation.estimates import (
-        aggregated_posterior,
-        bound,
-        bound_terms,
-        log_likelihood,
-    )
+    from cpvae_jax.evaluation.estimates import bound, bound_terms, log_likelihood
     from cpvae_jax.training.fit import Fit, fit
     from cpvae_jax.types import Params, Posterior, Terms
 
@@ -65,8 +61,9 @@ _MODULES = {
     "config": ("Config", "Training"),
     "data.rows": ("Rows",),
     "errors": ("UserError",),
+    "evaluation.aggregate": ("aggregated_posterior",),
     "evaluation.decomposition": ("decomposition",),
-    "evaluation.estimates": ("aggregated_posterior", "bound", "bound_terms", "log_likelihood"),
+    "evaluation.estimates": ("bound", "bound_terms", "log_likelihood"),
     "training.fit": ("Fit", "fit"),
     "types": ("Params", "Posterior", "Terms"),
 }

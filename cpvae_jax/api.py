@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +20,9 @@ from cpvae_jax.errors import UserError
 from cpvae_jax.models import start
 from cpvae_jax.storage import checkpoint
 from cpvae_jax.types import Params, Posterior
+
+if TYPE_CHECKING:
+    from cpvae_jax.training.fit import Fit
 
 WEIGHTS = ("aggregate", "uniform")
 """Ways to weight the categories of a sample: by q(c) over the training data, or all alike."""
@@ -43,7 +47,7 @@ def initialise(
     (5, 40)
     """
     if data is not None:
-        data = checks.data(config, data, "data")
+        data = checks.examples(config, {"data": data})["data"]
     return start.init(checks.key(key), config, data)
 
 
@@ -68,7 +72,7 @@ def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
     >>> encode(params, jnp.zeros((2, 8, 8)))
     Posterior(B=2, K=5, D=3)
     """
-    return _encode(params, checks.data(params.config, x))
+    return _encode(params, checks.data(params, x))
 
 
 @jax.jit
@@ -81,12 +85,15 @@ def _encode(params: Params, data: jax.Array) -> Posterior:
     def of_category(k: jax.Array) -> tuple[jax.Array, jax.Array]:
         return family.gaussian(family.at(encoding.code, model.seen(jnp.full(len(data), k))))
 
-    mean, log_var = jax.vmap(of_category, out_axes=1)(jnp.arange(config.K))
+    mean, log_var = jax.vmap(of_category, out_axes=1)(jnp.arange(config.K, dtype=jnp.int32))
     return Posterior(model.logits(params, encoding), mean, log_var)
 
 
 def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     """The probabilities of the categories, q(c|x).
+
+    Where c is summed out (`mg`, `vp`), these are p(c|z) at the mean of q(z|x), so that the answer
+    does not depend on chance. `aggregated_posterior` and `fit` average p(c|z) over draws of z.
 
     Args:
       params: The model.
@@ -102,7 +109,7 @@ def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     >>> predict(params, jnp.zeros((2, 8, 8))).sum(axis=1).round(3).tolist()
     [1.0, 1.0]
     """
-    return _predict(params, checks.data(params.config, x))
+    return _predict(params, checks.data(params, x))
 
 
 @jax.jit
@@ -125,7 +132,7 @@ def decode(
         of `mg` and `vp` ignores it, and `vae` has no categories to choose from.
 
     Returns:
-      [B, *shape]
+      [B, *shape] in the unit of the data; see `likelihoods.restored` for the dtype.
 
     Raises:
       UserError: The codes have another shape, or the category does not exist.
@@ -134,20 +141,16 @@ def decode(
     >>> decode(params, jnp.zeros((2, 3)), category=4).shape
     (2, 8, 8)
     """
-    z = jnp.asarray(z)
     config = params.config
-    if z.ndim != 2 or z.shape[1] != config.latent:
+    codes = checks.codes(z, config.latent)
+    if category is None and priors.of(config).inferred and config.K > 1:
         raise UserError(
-            f"z has the shape {z.shape}; this model takes codes of shape (B, {config.latent})."
+            f"category is None, but the decoder of the model {config.model!r} needs one; give an "
+            f"integer from 0 to {config.K - 1}, or one for each z."
         )
-    if category is None:
-        if priors.of(config).inferred and config.K > 1:
-            raise UserError(
-                f"category is None, but the decoder of the model {config.model!r} needs one; give "
-                f"an integer from 0 to {config.K - 1}, or one for each z."
-            )
-        return _decode(params, z, jnp.zeros(len(z), jnp.int32))
-    return _decode(params, z, _categories(config, category, len(z)))
+    none = jnp.zeros(len(codes), jnp.int32)
+    of_each = none if category is None else _categories(config, category, len(codes))
+    return likelihoods.restored(params, _decode(params, codes, of_each))
 
 
 @jax.jit
@@ -181,7 +184,7 @@ def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
       x: Examples [B, *shape].
 
     Returns:
-      [B, *shape]
+      [B, *shape] in the unit of the data; see `likelihoods.restored` for the dtype.
 
     Raises:
       UserError: The data do not suit the model.
@@ -190,7 +193,7 @@ def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     >>> reconstruct(params, jnp.zeros((2, 8, 8))).shape
     (2, 8, 8)
     """
-    return _reconstruct(params, checks.data(params.config, x))
+    return likelihoods.restored(params, _reconstruct(params, checks.data(params, x)))
 
 
 @jax.jit
@@ -223,7 +226,7 @@ def sample(
       draw: Draw x from p(x|z, c) in place of its mean.
 
     Returns:
-      [num, *shape]
+      [num, *shape] in the unit of the data; see `likelihoods.restored` for the dtype.
 
     Raises:
       UserError: The model does not have that category, or an option is invalid.
@@ -243,11 +246,12 @@ def sample(
     key_c, key_x = jax.random.split(checks.key(key))
     K = params.config.K
     if category is None:
-        probs = params.aggregate if weights == "aggregate" else jnp.full(K, 1 / K)
-        categories = jax.random.categorical(key_c, jnp.log(probs), shape=(num,))
+        probs = params.aggregate if weights == "aggregate" else jnp.full(K, 1 / K, jnp.float32)
+        drawn = jax.random.categorical(key_c, jnp.log(probs), shape=(num,))
+        categories = drawn.astype(jnp.int32)
     else:
         categories = _categories(params.config, category, num)
-    return _sample(params, key_x, categories, draw=draw)
+    return likelihoods.restored(params, _sample(params, key_x, categories, draw=draw))
 
 
 @partial(jax.jit, static_argnames="draw")
@@ -262,17 +266,17 @@ def _sample(params: Params, key: jax.Array, category: jax.Array, *, draw: bool) 
     return likelihood.mean(config, params.likelihood, output)
 
 
-def save(folder: str | os.PathLike[str], params: Params) -> None:
+def save(folder: str | os.PathLike[str], params: Params | Fit) -> None:
     """Save a model to a new folder; `load` reads it back.
 
     Args:
       folder: A folder that is missing or empty.
-      params: The model.
+      params: The model, or what `fit` returned, whose best model is saved.
 
     Raises:
-      UserError: The folder is not empty, or cannot be written.
+      UserError: The folder is not empty, or cannot be written; or this is no model.
     """
-    checkpoint.save(os.fspath(folder), params)
+    checkpoint.save(folder, params)
 
 
 def load(folder: str | os.PathLike[str]) -> Params:
@@ -284,8 +288,7 @@ def load(folder: str | os.PathLike[str]) -> Params:
       folder: The folder of a saved model, or of a run.
 
     Raises:
-      UserError: The folder is missing, holds no model, is damaged, or disagrees with its
-        configuration.
+      UserError: The folder is missing or damaged, or holds no model of its configuration.
 
     >>> import tempfile
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5))
@@ -294,4 +297,4 @@ def load(folder: str | os.PathLike[str]) -> Params:
     ...     load(folder + "/model").config == params.config
     True
     """
-    return checkpoint.read(os.fspath(folder), start.template)
+    return checkpoint.read(folder, start.template, start.stats_without_data)

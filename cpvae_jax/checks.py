@@ -6,79 +6,135 @@ JAX clamps an index that is out of range and carries NaN along silently; these c
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax import likelihoods
 from cpvae_jax.config import Config
+from cpvae_jax.data.conversion import NotFinite, as_numbers, check_dtype, concrete, finite, native
 from cpvae_jax.data.dataset import Dataset, check
-from cpvae_jax.data.rows import Rows, sample_of
+from cpvae_jax.data.rows import CHECKED, Rows
 from cpvae_jax.errors import UserError
 from cpvae_jax.keys import is_key
+from cpvae_jax.types import Params
+
+Given = jax.typing.ArrayLike | Rows
+Raw = np.ndarray | jax.Array | Rows
+"""Checked examples [N, *shape] in the user's unit; a JAX array only where values cannot be read."""
+
+COMPARED = 1000
+"""Examples of `Rows` whose unit is compared with that of the training data."""
 
 
-def concrete(value: jax.typing.ArrayLike) -> bool:
-    """Returns whether this process can read the values: not if traced, or held by other processes."""
-    if isinstance(value, jax.core.Tracer):
-        return False
-    return not isinstance(value, jax.Array) or value.is_fully_addressable
-
-
-def data(config: Config, x: jax.typing.ArrayLike | Rows, name: str = "x") -> jax.Array:
-    """Returns checked examples as a JAX array [B, *shape].
+def data(params: Params, x: Given, name: str = "x") -> jax.Array:
+    """Returns checked examples in the model's unit, as a JAX array [B, *shape].
 
     Args:
-      config: The model that reads the examples.
-      x: Examples [B, *shape], or flat ones [B, X].
+      params: The model that reads the examples.
+      x: Examples [B, *shape], or flat ones [B, X], in the user's unit.
       name: What the caller calls them, for the error message.
 
     Raises:
       UserError: There are no examples, they have another shape or no numbers, they are not
         finite, or the likelihood does not accept them.
     """
-    if isinstance(x, Rows):
+    array(x, name)
+    found = readable(params, x, name)
+    assert not isinstance(found, Rows)
+    return found
+
+
+def array(given: Any, name: str) -> None:
+    """Raises a `UserError` for `Rows` where an array is needed."""
+    if isinstance(given, Rows):
         raise UserError(
             f"{name} is Rows, which only fit and aggregated_posterior can read; give an array, "
             "such as rows[np.arange(1000)]."
         )
-    array = x if isinstance(x, jax.Array) else np.asarray(x)
-    shape(config, array, name)
-    if array.shape[0] == 0:
-        raise UserError(f"{name} is empty; give at least one example.")
-    _dtype(array, name)
-    if concrete(array):
-        values(config, np.asarray(array), name)
-    return jnp.asarray(array).reshape(array.shape[0], *config.shape)
 
 
-def readable(
-    config: Config, given: jax.typing.ArrayLike | Rows, name: str = "train"
-) -> jax.Array | Rows:
-    """Returns checked examples [N, *shape] as a JAX array, or as `Rows` if they are `Rows`.
+def readable(params: Params, given: Given, name: str = "train") -> jax.Array | Rows:
+    """Returns checked examples [N, *shape] in the model's unit, as `Rows` if they are `Rows`.
 
     Args:
-      config: The model that reads the examples.
+      params: The model that reads the examples.
       given: Examples [N, *shape], or flat ones [N, X]. All `Rows` are read once, in blocks.
       name: What the caller calls them, for the error message.
 
     Raises:
       UserError: As `data`.
     """
-    if not isinstance(given, Rows):
-        return data(config, given, name)
-    start = 0
-    for block in given.blocks():
-        shape(config, block, name)
-        values(config, block, name, start=start)
-        start += len(block)
-    return given.shaped(config.shape)
+    return prepared(params, examples(params.config, {name: given})[name], name)
+
+
+def prepared(params: Params, raw: Raw, name: str) -> jax.Array | Rows:
+    """Returns examples that `examples` returned in the model's unit.
+
+    Warns if they seem to have another unit than the model's training data.
+    """
+    likelihood = likelihoods.of(params.config)
+    prepare = partial(likelihood.prepare, params.likelihood)
+    known = all(map(concrete, jax.tree.leaves(params.likelihood.stats)))
+    some = raw.sample(COMPARED) if isinstance(raw, Rows) else raw
+    if known and isinstance(some, np.ndarray):
+        likelihood.compare(params.config, params.likelihood, some, name)
+    return raw.mapped(prepare) if isinstance(raw, Rows) else jnp.asarray(prepare(raw))
+
+
+def examples(config: Config, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns parts of the data checked, in the user's unit, as NumPy arrays [N, *shape] or `Rows`.
+
+    Args:
+      config: The model that reads the examples.
+      parts: Examples [N, *shape], or flat ones [N, X], by what the caller calls them. All `Rows`
+        are read once, in blocks. Values traced inside a user's own `jit` stay JAX arrays.
+
+    Raises:
+      UserError: As `data`. A message about NaN names the rows of all parts.
+    """
+    found = {name: _shaped(config, given, name) for name, given in parts.items()}
+    faults = NotFinite()
+    for name, raw in found.items():
+        if isinstance(raw, Rows):
+            start = 0
+            for block in raw.blocks():
+                _values(config, block, name, faults, start)
+                start += len(block)
+        elif isinstance(raw, np.ndarray):
+            _values(config, raw, name, faults)
+    faults.raise_any()
+    return found
+
+
+def _shaped(config: Config, given: Any, name: str) -> Any:
+    """Returns numbers of any container and dtype as an array [N, *shape] or `Rows`."""
+    if isinstance(given, Rows):
+        shape(config, given, name)
+        check_dtype(given.dtype, name)
+        plain = native(np.empty(0, given.dtype), name).dtype == given.dtype
+        rows = given if plain else given.mapped(partial(native, name=name))
+        return rows.shaped(config.shape)
+    if isinstance(given, jax.Array) and not concrete(given):
+        check_dtype(given.dtype, name)
+        array: Any = given
+    else:
+        array = as_numbers(given, name)
+    shape(config, array, name)
+    if array.shape[0] == 0:
+        raise UserError(f"{name} is empty; give at least one example.")
+    return array.reshape(array.shape[0], *config.shape)
 
 
 def dataset(config: Config, given: Dataset) -> None:
     """Raises a `UserError` unless a model can learn from a data set.
 
-    Of a training part that stays on disk, only a sample is read; `readable` reads all of it.
+    Of a training part that stays on disk, only a sample is read; `examples` reads all of it.
 
     Args:
       config: The model, whose shape and likelihood the examples must suit.
@@ -86,19 +142,27 @@ def dataset(config: Config, given: Dataset) -> None:
 
     Raises:
       UserError: The parts or labels do not fit together (`data.check`), or the values are not
-        finite, or the likelihood does not accept them.
+        finite, or the likelihood does not accept them or their unit.
     """
     check(given)
+    faults = NotFinite()
     for part, x in given.parts.items():
         name = f"{given.name}: the {part} part"
-        array = np.asarray(sample_of(x))
+        rows = x.sampled(CHECKED) if isinstance(x, Rows) else np.arange(len(x))
+        array = as_numbers(x[rows] if isinstance(x, Rows) else x, name)
         shape(config, array, name)
-        values(config, array, name)
+        _values(config, array, name, faults, rows)
+        if part == "training":
+            train = array.reshape(-1, *config.shape)
+    faults.raise_any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `fit` measures again, and warns
+        likelihoods.of(config).measure(config, train)
 
 
-def shape(config: Config, array: np.ndarray | jax.Array, name: str) -> None:
+def shape(config: Config, array: np.ndarray | jax.Array | Rows, name: str) -> None:
     """Raises a `UserError` unless an array holds examples [B, *shape], or flat ones [B, X]."""
-    if array.ndim < 1 or array.shape[1:] not in (config.shape, (config.size,)):
+    if len(array.shape) < 1 or array.shape[1:] not in (config.shape, (config.size,)):
         wanted = ", ".join(map(str, ("B", *config.shape)))
         raise UserError(
             f"{name} has the shape {array.shape}; this model takes examples of shape ({wanted}), so "
@@ -106,39 +170,20 @@ def shape(config: Config, array: np.ndarray | jax.Array, name: str) -> None:
         )
 
 
-def values(config: Config, array: np.ndarray, name: str, *, start: int = 0) -> None:
-    """Raises a `UserError` for values that the model's likelihood does not accept.
+def _values(
+    config: Config, array: np.ndarray, name: str, faults: NotFinite, rows: np.ndarray | int = 0
+) -> None:
+    """Collects the rows that are not finite, and raises if the likelihood refuses the others.
 
     Args:
       config: The model.
       array: Examples [B, ...], at least one.
       name: What the caller calls them, for the error message.
-      start: The index of the first example, if they are part of a larger array.
-
-    Raises:
-      UserError: The array does not hold real numbers, some are NaN or infinite, or the
-        likelihood's own check refuses them.
+      faults: Collects the rows.
+      rows: The numbers of the examples, or that of the first, if they are part of a larger array.
     """
-    _dtype(array, name)
-    # NaN and infinity show in the minimum or the maximum; only the message needs a mask.
-    if not (np.isfinite(array.min()) and np.isfinite(array.max())):
-        bad = ~np.isfinite(array)
-        first = start + int(bad.reshape(len(bad), -1).any(axis=1).argmax())
-        count = int(bad.sum())
-        numbers = "1 number that is" if count == 1 else f"{count} numbers that are"
-        raise UserError(
-            f"{name} holds {numbers} NaN or infinite, the first in example {first} (counting from "
-            "0); remove those examples or replace the numbers."
-        )
-    likelihoods.of(config).check(config, array, name)
-
-
-def _dtype(array: np.ndarray | jax.Array, name: str) -> None:
-    """Raises a `UserError` unless an array holds booleans, integers or floats."""
-    if getattr(array.dtype, "kind", None) not in ("b", "u", "i", "f"):  # keys have no kind
-        raise UserError(
-            f"{name} has dtype {array.dtype}; convert it to float32 or to uint8 grey levels."
-        )
+    if faults.add(name, array, rows):
+        likelihoods.of(config).check(config, array, name)
 
 
 def category(K: int, k: jax.typing.ArrayLike) -> jax.Array:
@@ -147,7 +192,7 @@ def category(K: int, k: jax.typing.ArrayLike) -> jax.Array:
     Raises:
       UserError: A category is not a whole number from 0 to K - 1. JAX would clamp it.
     """
-    array = k if isinstance(k, jax.Array) else np.asarray(k)
+    array = k if isinstance(k, jax.Array) else as_numbers(k, "category")
     if not jnp.issubdtype(array.dtype, jnp.integer):
         raise UserError(f"category is {k!r}; it must be a whole number from 0 to {K - 1}.")
     if concrete(array):
@@ -179,9 +224,31 @@ def key(given: jax.Array) -> jax.Array:
     return found
 
 
+def codes(z: jax.typing.ArrayLike, latent: int) -> jax.Array:
+    """Returns codes [B, D] as float32.
+
+    Raises:
+      UserError: They have another shape, or are not finite real numbers.
+    """
+    array = z if isinstance(z, jax.Array) and not concrete(z) else as_numbers(z, "z")
+    if array.ndim != 2 or array.shape[1] != latent:
+        raise UserError(
+            f"z has the shape {array.shape}; this model takes codes of shape (B, {latent})."
+        )
+    check_dtype(array.dtype, "z")
+    if isinstance(array, np.ndarray) and array.size:
+        with np.errstate(over="ignore"):  # a number too large becomes infinity, which is refused
+            array = array.astype(np.float32)
+        finite({"z": array})
+    return jnp.asarray(array, jnp.float32)
+
+
 def temperature(value: jax.typing.ArrayLike) -> None:
     """Raises a `UserError` unless temperature > 0."""
-    if concrete(value) and not np.asarray(value) > 0:
+    if not concrete(value):
+        return
+    number = np.asarray(value)
+    if number.ndim or number.dtype.kind not in "uif" or not number > 0:
         raise UserError(f"temperature is {value}; it must be a positive number.")
 
 

@@ -24,9 +24,11 @@ from cpvae_jax import checks
 from cpvae_jax.commands import flags, provenance
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
-from cpvae_jax.commands.main import exit_code
+from cpvae_jax.commands.main import as_process, exit_code
+from cpvae_jax.commands.start import start_jax
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.archive import read_npz
+from cpvae_jax.data.labels import known
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.errors import UserError
 from cpvae_jax.storage import files, run_folder
@@ -136,8 +138,8 @@ def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier
     """
     epochs = EPOCHS_OF.get(data.name, EPOCHS) if epochs is None else epochs
     checks.at_least("epochs", epochs, 1)
-    images, labels = _labelled(data)
-    classes = int(labels.max()) + 1
+    images, labels, names = _labelled(data)
+    classes = len(names)
     batch = min(BATCH, len(images))
     steps = len(images) // batch
     net, adam = Net(classes), optax.adam(optax.cosine_decay_schedule(2e-3, epochs * steps))
@@ -150,22 +152,33 @@ def train(data: Dataset, seed: int = 0, epochs: int | None = None) -> Classifier
         weights, state, value = epoch(weights, state, key)
         print(f"epoch {number + 1} of {epochs}, cross-entropy {float(value):.4f}", flush=True)
     found = Classifier(weights, classes, {})
-    accuracy = float(np.mean(found.classify(data.test) == data.test_labels))
+    of_test, has = known(f"{data.name}: the test labels", data.test_labels)
+    accuracy = float(np.mean(names[found.classify(data.test[has])] == of_test[has]))
     about = {"data": data.name, "source": data.source, "seed": seed, "epochs": epochs}
     about |= {"classes": classes, "shape": list(data.shape), "test_accuracy": accuracy}
     return Classifier(weights, classes, about)
 
 
-def _labelled(data: Dataset) -> tuple[jax.Array, jax.Array]:
-    """The training images and labels; `UserError` if the data cannot be classified."""
-    if data.train_labels is None or data.test_labels is None:
-        raise UserError(f"{data.name} has no labels; a classifier needs them.")
+def _labelled(data: Dataset) -> tuple[jax.Array, jax.Array, np.ndarray]:
+    """The training images with a label, the place of each label among the classes, and the classes.
+
+    Raises:
+      UserError: the data cannot be classified.
+    """
+    parts = {"training": data.train_labels, "test": data.test_labels}
+    for part, given in parts.items():
+        if given is None or not known(f"{data.name}: the {part} labels", given)[1].any():
+            raise UserError(
+                f"{data.name} has no labels in its {part} part; a classifier needs them."
+            )
     if len(data.shape) != 2:
         raise UserError(
             f"an example of {data.name} has shape {data.shape}; the classifier takes grey images "
             "[height, width]."
         )
-    return jnp.asarray(data.train), jnp.asarray(data.train_labels)
+    labels, has = known(f"{data.name}: the training labels", data.train_labels)
+    names, places = np.unique(labels[has], return_inverse=True)
+    return jnp.asarray(data.train[np.flatnonzero(has)]), jnp.asarray(places, jnp.int32), names
 
 
 def _epoch(
@@ -271,6 +284,7 @@ def run(
     """
     if arguments is None:
         arguments = ["--dataset", named.dataset, *flags.written(Training, asdict(training))]
+    start_jax()
     data = load(named.dataset, **folders.named())
     found = train(data, training.seed, training.epochs)
     found.about.update(session=provenance.describe(arguments, PROGRAM))
@@ -279,4 +293,4 @@ def run(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_process(main))

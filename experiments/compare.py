@@ -23,11 +23,15 @@ from cpvae_jax.commands import extend, flags, provenance
 from cpvae_jax.commands.extend import Extend
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
-from cpvae_jax.commands.main import exit_code
+from cpvae_jax.commands.main import as_process, exit_code
+from cpvae_jax.commands.start import start_jax
 from cpvae_jax.errors import UserError
 from cpvae_jax.evaluation.estimates import bound_terms
+from cpvae_jax.keys import purpose
 from cpvae_jax.report.scores import mean_and_error
-from cpvae_jax.storage import run_folder
+from cpvae_jax.storage import files, run_folder
+from cpvae_jax.types import Params
+from experiments import names
 from experiments.data import load
 from experiments.run import Mixture
 
@@ -60,9 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exit_code(run, options, folders, files, arguments)
 
 
-def run(options: Options, folders: Folders, files: Extend, arguments: Sequence[str]) -> None:
+def run(options: Options, folders: Folders, own: Extend, arguments: Sequence[str]) -> None:
     """Compares runs, prints the differences and writes them to a file if asked."""
-    extend.run(files.extend)
+    start_jax()
+    extend.run(own.extend)
     found = compare(options, folders)
     if options.out is not None:
         session = provenance.describe(arguments, PROGRAM)
@@ -83,19 +88,22 @@ def compare(options: Options, folders: Folders) -> dict[str, Any]:
       folders: where the files of data sets are.
 
     Returns:
-      The name and the bound of the first run, the numbers of images and draws, and `better_by`:
-      for each other run the mean difference over the images and its standard error, in nats.
+      The name and the bound of the first run, the numbers of images and draws, the seed, a digest
+      of each run's model, and `better_by`: for each other run the mean difference over the images
+      and its standard error, in nats. A run has the name of its folder; where folders share one,
+      it has those of the folders above too.
 
     Raises:
-      UserError: the runs are not finished, or not on the same data.
+      UserError: the runs are not finished, or not on the same data; or the file to write holds
+        something else.
     """
     checks.at_least("--draws", options.draws, 1)
-    name, mixture = _data_of(options.first)
+    data, mixture = _data_of(options.first)
     for path in options.others:
         other, others_mixture = _data_of(path)
-        if other != name:
+        if other != data:
             raise UserError(
-                f"{path} is a run on {other}, but {options.first} is a run on {name}; give runs on "
+                f"{path} is a run on {other}, but {options.first} is a run on {data}; give runs on "
                 "the same data set."
             )
         if others_mixture != mixture:
@@ -103,21 +111,49 @@ def compare(options: Options, folders: Folders) -> dict[str, Any]:
                 f"{path} is a run on another mixture than {options.first}; give runs on the same "
                 "data set."
             )
-    test = load(name, **folders.named(), **mixture).test
-    key = jax.random.key(options.seed)
+    runs = names.distinct([options.first, *options.others])
+    models = {name: api.load(path) for name, path in runs.items()}
+    digests = {name: names.identity(runs[name], model)["model"] for name, model in models.items()}
+    how = {"draws": options.draws, "seed": options.seed, "runs": digests}
+    if options.out is not None:
+        _check_same(options.out, how)
+    test = load(data, **folders.named(), **mixture).test
+    key = purpose(jax.random.key(options.seed), "comparison")
 
-    def bound(path: Path) -> np.ndarray:
-        return bound_terms(api.load(path), key, test, samples=options.draws)["bound"]
+    def bound(params: Params) -> np.ndarray:
+        return bound_terms(params, key, test, samples=options.draws)["bound"]
 
-    first = bound(options.first)
-    differences = {path.resolve().name: bound(path) - first for path in options.others}
+    first, *others = models
+    baseline = bound(models[first])
+    better_by = {name: mean_and_error(bound(models[name]) - baseline) for name in others}
     return {
-        "first": options.first.resolve().name,
-        "bound": float(np.mean(first, dtype=np.float64)),
+        "first": first,
+        "bound": float(np.mean(baseline, dtype=np.float64)),
         "images": len(test),
-        "draws": options.draws,
-        "better_by": {name: mean_and_error(values) for name, values in differences.items()},
+        **how,
+        "better_by": better_by,
     }
+
+
+def _check_same(out: Path, how: dict[str, Any]) -> None:
+    """Raise `UserError` if a file exists that holds anything but an earlier result of this comparison.
+
+    Files of earlier versions have neither seed nor digests.
+    """
+    if not out.exists():
+        return
+    try:
+        found = files.read_json(out)
+        runs = [found["first"], *found["better_by"]]
+        same = runs == list(how["runs"]) and all(
+            found.get(name, value) == value for name, value in how.items()
+        )
+    except (files.DamagedError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise UserError(
+            f"{out} holds something else than this comparison; choose another file with --out."
+        )
 
 
 def _data_of(path: Path) -> tuple[str, dict[str, Any]]:
@@ -128,4 +164,4 @@ def _data_of(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_process(main))

@@ -15,10 +15,12 @@ from pathlib import Path
 from cpvae_jax.commands import flags
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
-from cpvae_jax.commands.main import exit_code
+from cpvae_jax.commands.main import as_process, exit_code
+from cpvae_jax.commands.start import start_jax
 from cpvae_jax.storage.run_folder import writing
 from experiments import classifier, generation, sweep
-from experiments.paper_figures import FIGURES, Source, scores
+from experiments.figure_source import Source, scores
+from experiments.paper_figures import FIGURES
 from experiments.run import Named
 from experiments.sweep import Cell, Sweep, SweepOptions
 
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def draw(drawing: Drawing, options: SweepOptions, folders: Folders) -> int:
     """Trains if asked, draws every figure that has runs, and prints what is missing."""
+    start_jax()
     whole = sweep.of(options, folders)
     code = 0
     if drawing.train:
@@ -72,6 +75,8 @@ def draw(drawing: Drawing, options: SweepOptions, folders: Folders) -> int:
             drawing.out.mkdir(parents=True, exist_ok=True)
             figure.draw(source, path)
         print(f"{path}" + (f", without {', '.join(absent)}" if absent else ""))
+        if figure.table is not None:
+            print(f"\n1-Wasserstein distance to the truth\n\n{figure.table(source)}\n")
     return code
 
 
@@ -97,4 +102,4 @@ def score(whole: Sweep, cells: Sequence[Cell], folders: Folders) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_process(main))

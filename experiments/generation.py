@@ -6,7 +6,6 @@ beside it, and prints all scores in the folder as a table. Without runs it only 
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,39 +20,23 @@ from cpvae_jax.commands import extend, flags, provenance
 from cpvae_jax.commands.extend import Extend
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
-from cpvae_jax.commands.main import exit_code
+from cpvae_jax.commands.main import as_process, exit_code
+from cpvae_jax.commands.start import start_jax
 from cpvae_jax.errors import UserError
-from cpvae_jax.evaluation.samples import class_entropy
+from cpvae_jax.evaluation.samples import NEAREST, PER_CATEGORY, class_entropy
+from cpvae_jax.keys import purpose
 from cpvae_jax.report import drawing, units
 from cpvae_jax.storage import run_folder
-from experiments import classifier, judge
+from cpvae_jax.types import Params
+from experiments import classifier, judge, names
 from experiments.data import load
+from experiments.generation_tables import REAL, tables
 from experiments.judge import Judge
 
 PROGRAM = "python -m experiments.generation"
 
-REAL = "real"
-"""The file of real images has the name of the data set, then this."""
-
 SIDE = 6
 """Samples along each side of the picture that is kept."""
-
-COLUMNS = {
-    "frechet": ("Fréchet distance", 2),
-    "precision": ("precision", 3),
-    "recall": ("recall", 3),
-    "density": ("density", 3),
-    "coverage": ("coverage", 3),
-    "class_entropy": ("entropy of classes", 3),
-    "purity": ("purity", 3),
-}
-"""The columns of the table with their digits."""
-
-REALS = {
-    "ceiling": "real, held out",
-    "seen": "real, training",
-    "floor": "real, pixels shuffled",
-}
 
 
 @dataclass(frozen=True)
@@ -105,38 +88,76 @@ def run(
     if options.runs:
         if arguments is None:
             arguments = flags.written(Options, asdict(options))
+        start_jax()
         extend.run(files.extend)
         score_runs(options, folders, provenance.describe(arguments, PROGRAM))
     print(tables(options.out))
 
 
 def score_runs(options: Options, folders: Folders, session: dict[str, Any]) -> None:
-    """Scores every run that has no file yet, and real images if they have none."""
+    """Scores every run that has no file yet, and real images if they have none.
+
+    A run keeps its file if its folder is moved, or if it is given with others of the same name.
+
+    Raises:
+      UserError: an option is invalid, or a file of that name holds other scores.
+    """
     checks.at_least("--num", options.num, 100)
     checks.at_least("--draws", options.draws, 1)
     by = _judge(options, folders)
     about = by.classifier.about
     common: dict[str, Any] = {
         **{"num": options.num, "draws": options.draws, "seed": options.seed},
-        **{"classifier": about, "reference": f"{len(by.real)} test images"},
+        **{"classifier": about, "reference": f"{len(by.real)} test images", "nearest": NEAREST},
         "session": session,
     }
     with run_folder.writing(options.out):
         options.out.mkdir(parents=True, exist_ok=True)
-    real = f"{about['data']}-{REAL}.json"
-    if not (options.out / real).exists():
+    real = f"{about['data']}-{REAL}"
+    if not (options.out / f"{real}.json").exists():
         scores = _reals(by, options)
-        run_folder.RunFolder(options.out).write_json(real, {**scores, **common})
-    for path in options.runs:
-        file = f"{path.resolve().name}.json"
-        if not (options.out / file).exists():
-            _score_run(path, file, by, options, common)
-        elif run_folder.result(options.out / file).get("weights") != options.weights:
-            raise UserError(
-                f"{options.out / file} holds scores of the same run with other --weights; choose "
-                "another folder with --out."
-            )
-        print(f"{path} scored, in {options.out / file}", flush=True)
+        run_folder.RunFolder(options.out).write_json(f"{real}.json", {**scores, **common})
+    runs = names.distinct(options.runs, separator="-", taken=(real,))
+    earlier = _by_model(options.out, leave=[*runs, real])
+    for name, path in runs.items():
+        params = api.load(path)
+        run = names.identity(path, params)
+        file = options.out / f"{name}.json"
+        if not file.exists() and run["model"] in earlier:
+            file = earlier[run["model"]]
+        if file.exists():
+            _check_same(file, run, options)
+        else:
+            _score_run(params, file, by, options, {"run": run, **common})
+        print(f"{path} scored, in {file}", flush=True)
+
+
+def _by_model(out: Path, leave: Sequence[str]) -> dict[str, Path]:
+    """The files of scores in a folder by the digest of the model, except those of some names."""
+    files = [path for path in sorted(out.glob("*.json")) if path.stem not in leave]
+    found = {path: run_folder.result(path).get("run") for path in files}
+    return {run["model"]: path for path, run in found.items() if run}
+
+
+def _check_same(file: Path, run: Mapping[str, str], options: Options) -> None:
+    """Raise `UserError` unless a file holds the scores of this run, with these options.
+
+    Files of earlier versions do not say whose scores they hold, and pass for those of their name.
+    """
+    found = run_folder.result(file)
+    if found.get("run", run) != run:
+        raise UserError(
+            f"{file} holds the scores of another run of that name; choose another folder with "
+            "--out, or give both runs in one command."
+        )
+    asked = {"num": options.num, "draws": options.draws, "seed": options.seed}
+    other = [f"--{name}" for name, value in asked.items() if found.get(name, value) != value]
+    other += ["--weights"] if found.get("weights") != options.weights else []
+    if other:
+        raise UserError(
+            f"{file} holds scores of the same run with other {', '.join(other)}; choose another "
+            "folder with --out."
+        )
 
 
 def _judge(options: Options, folders: Folders) -> Judge:
@@ -169,68 +190,21 @@ def _reals(by: Judge, options: Options) -> dict[str, Any]:
 
 
 def _score_run(
-    path: Path, file: str, by: Judge, options: Options, common: Mapping[str, Any]
+    params: Params, file: Path, by: Judge, options: Options, common: Mapping[str, Any]
 ) -> None:
     """Scores one run and writes the file, with a picture of some samples beside it."""
     key = jax.random.key(options.seed)
-    params = api.load(path)
     by_weights = {} if options.weights is None else {"weights": options.weights}
-    scores = judge.score(params, by, key, num=options.num, draws=options.draws, **by_weights)
+    key_scores, key_picture = (purpose(key, f"generation {kind}") for kind in ("scores", "picture"))
+    scores = judge.score(params, by, key_scores, num=options.num, draws=options.draws, **by_weights)
     with run_folder.writing(options.out):
-        shown = api.sample(params, key, num=SIDE**2, weights=options.weights)
+        shown = api.sample(params, key_picture, num=SIDE**2, weights=options.weights)
         images = units.as_grey(params.config, by.data.test, np.asarray(shown))
-        drawing.save_tiled((options.out / file).with_suffix(".png"), images)
+        drawing.save_tiled(file.with_suffix(".png"), images)
+    each = {"purity_samples_per_category": PER_CATEGORY} if "purity" in scores else {}
     target = run_folder.RunFolder(options.out)
-    target.write_json(file, {**scores, **by_weights, **common})
-
-
-def tables(out: Path) -> str:
-    """Every score in a folder as Markdown: one table per data set, real images last.
-
-    Each row is a model, with the mean over its seeds ± their standard deviation. For a single
-    seed, and for real images, the standard deviation is that of the draws.
-    """
-    by_data: dict[str, list[Path]] = {}
-    for path in sorted(out.glob("*.json")):
-        found = run_folder.result(path)["classifier"]["data"]
-        by_data.setdefault(found, []).append(path)
-    return "\n\n".join(_table(name, paths) for name, paths in by_data.items())
-
-
-def _table(name: str, paths: Sequence[Path]) -> str:
-    head = [name, *(title for title, _ in COLUMNS.values())]
-    lines = [head, ["---"] * len(head)]
-    reals: list[list[str]] = []
-    seeds: dict[str, list[dict[str, Any]]] = {}
-    for path in paths:
-        found = run_folder.result(path)
-        if path.stem == f"{name}-{REAL}":
-            reals = [_row(title, found[kind]) for kind, title in REALS.items()]
-        else:
-            model = re.sub(r"-seed\d+$", "", path.stem.removeprefix(f"{name}-"))
-            model += f", {found['weights']}" if "weights" in found else ""
-            seeds.setdefault(model, []).append(found)
-    for model, (first, *others) in seeds.items():
-        if others:
-            means = [_means(found) for found in (first, *others)]
-            lines.append(_row(f"{model}, {len(means)} seeds", judge.spread(means)))
-        else:
-            lines.append(_row(model, first))
-    return "\n".join(f"| {' | '.join(line)} |" for line in [*lines, *reals])
-
-
-def _means(scores: Mapping[str, Any]) -> dict[str, float]:
-    return {column: scores[column]["mean"] for column in COLUMNS if column in scores}
-
-
-def _row(title: str, scores: Mapping[str, Any]) -> list[str]:
-    entries = []
-    for column, (_, digits) in COLUMNS.items():
-        value = scores.get(column)
-        spread = "" if not value or value["std"] is None else f" ± {value['std']:.{digits}f}"
-        entries.append("" if value is None else f"{value['mean']:.{digits}f}{spread}")
-    return [title, *entries]
+    target.write_json(file.name, {**scores, **by_weights, **each, **common})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_process(main))

@@ -42,10 +42,6 @@ class Judge:
             "class_entropy": samples.class_entropy(classes),
         }
 
-    def purity(self, images: np.ndarray, categories: np.ndarray) -> float:
-        """The share of a category's images in its most frequent class, see `samples.purity`."""
-        return samples.purity(self.classifier.classify(images), categories)
-
 
 def score(
     params: Params,
@@ -64,20 +60,31 @@ def score(
       key: a random key.
       num: images per draw.
       draws: independent draws.
-      weights: probabilities of the categories, as `cpvae_jax.sample` takes them. For `purity`
-        the categories are drawn equally often; a model without categories has no purity.
+      weights: probabilities of the categories, as `cpvae_jax.sample` takes them. They do not matter
+        to `purity`, for which `samples.PER_CATEGORY` images of each category are drawn, whatever
+        `num` is; a model without categories has no purity.
     """
 
     def drawn(key: jax.Array, **how: Any) -> np.ndarray:
-        x = np.asarray(api.sample(params, key, num=num, **how))
-        return units.as_grey(params.config, judge.data.test, x)
+        return units.as_grey(
+            params.config, judge.data.test, np.asarray(api.sample(params, key, **how))
+        )
+
+    def purity(key: jax.Array) -> float:
+        categories = np.arange(params.config.K * samples.PER_CATEGORY) % params.config.K
+        parts = np.array_split(categories, -(-len(categories) // NUM))
+        keys = jax.random.split(key, len(parts))
+        images = (
+            drawn(k, num=len(part), category=part) for k, part in zip(keys, parts, strict=True)
+        )
+        classes = [judge.classifier.classify(x) for x in images]
+        return samples.purity(np.concatenate(classes), categories)
 
     def once(key: jax.Array) -> dict[str, float]:
         key_all, key_each = jax.random.split(key)
-        result = judge.scores(drawn(key_all, weights=weights))
+        result = judge.scores(drawn(key_all, num=num, weights=weights))
         if not priors.of(params.config).single:
-            categories = np.arange(num) % params.config.K
-            result["purity"] = judge.purity(drawn(key_each, category=categories), categories)
+            result["purity"] = purity(key_each)
         return result
 
     return spread([once(k) for k in jax.random.split(key, draws)])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cpvae_jax.commands import fit
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Job
-from cpvae_jax.commands.main import silence_late_errors
+from cpvae_jax.commands.main import as_process
 
 PROGRAM = "python -m experiments.run"
 
@@ -66,5 +66,4 @@ def run(job: Job, arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    silence_late_errors()
-    sys.exit(main())
+    sys.exit(as_process(main))

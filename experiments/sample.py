@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from cpvae_jax.commands import sample
+from cpvae_jax.commands.main import as_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,4 +18,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_process(main))

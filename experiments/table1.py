@@ -17,10 +17,10 @@ import numpy as np
 from cpvae_jax.commands import flags
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
-from cpvae_jax.commands.main import exit_code
+from cpvae_jax.commands.main import as_process, exit_code
 from cpvae_jax.config import parts_of_model
 from cpvae_jax.registry import PRIORS
-from experiments import sweep
+from experiments import marks, sweep
 from experiments.sweep import Cell, Sweep
 
 COLUMNS = (("mnist", 10), ("mnist", 150), ("mnist", 500), ("omniglot", 50), ("omniglot", 500))
@@ -85,9 +85,14 @@ def run(options: sweep.SweepOptions, folders: Folders, only_print: bool) -> int:
 
 
 def tables(whole: Sweep) -> str:
-    """The tables in Markdown: negative true bounds beside the paper's, and log-likelihoods."""
+    """The tables in Markdown: negative true bounds beside the paper's, log-likelihoods, accuracies.
+
+    Marks and footnotes tell majority accuracies of an earlier kind, and cells with a file from a
+    source tree that had uncommitted changes.
+    """
+    with_categories = [model for model in PAPER if not PRIORS[parts_of_model(model)[0]].single]
     missing = [c.name for c in cells() if not whole.done(c)]
-    return "\n\n".join(
+    text = "\n\n".join(
         [
             "Negative true bound on the test set, nats, lower is better / the paper's figure",
             _table(whole, lambda r: -r["test_bound"]["mean"], PAPER),
@@ -103,15 +108,34 @@ def tables(whole: Sweep) -> str:
                 lambda r: r["log_likelihood"]["mean"] if "log_likelihood" in r else None,
                 dict.fromkeys(PAPER),
             ),
-            f"Missing cells: {', '.join(missing) or 'none'}",
+            "Hungarian accuracy of the categories on the test set",
+            _table(
+                whole,
+                lambda r: r.get("clustering", {}).get("accuracy_hungarian"),
+                dict.fromkeys(with_categories),
+                digits=3,
+            ),
+            "Majority accuracy of the categories on the test set",
+            _table(
+                whole,
+                lambda r: r.get("clustering", {}).get("accuracy_majority"),
+                dict.fromkeys(with_categories),
+                digits=3,
+                old=marks.majority,
+            ),
         ]
     )
+    text = marks.footnotes(text, marks.MAJORITY_NOTE, marks.MODIFIED_NOTE)
+    return f"{text}\n\nMissing cells: {', '.join(missing) or 'none'}"
 
 
 def _table(
     whole: Sweep,
     value: Callable[[dict[str, Any]], float | None],
     rows: Mapping[str, tuple[float | None, ...] | None],
+    *,
+    digits: int = 2,
+    old: Callable[[dict[str, Any]], str] = lambda result: "",
 ) -> str:
     head = ["", *(f"{dataset}, K = {K}" for dataset, K in COLUMNS)]
     lines = [head, ["---"] * len(head)]
@@ -119,13 +143,16 @@ def _table(
         entries = []
         for column, paper in zip(COLUMNS, papers or (None,) * len(COLUMNS), strict=True):
             at = cell(model, column)
-            ours = "" if at is None else _spread([value(r) for r in whole.done(at)])
+            found = [] if at is None else [r for r in whole.done(at) if value(r) is not None]
+            found = [r for r in found if not old(r)] or found  # never a mean of two kinds
+            marked = max(map(old, found), default="") + max(map(marks.modified, found), default="")
+            ours = " ".join(filter(None, [_spread([value(r) for r in found], digits), marked]))
             entries.append(ours if paper is None else f"{ours or '–'} / {paper:.2f}")
         lines.append([model, *entries])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _spread(values: Sequence[float | None]) -> str:
+def _spread(values: Sequence[float | None], digits: int = 2) -> str:
     """Mean ± standard deviation over seeds, and their number.
 
     >>> _spread([88.0, 89.0]), _spread([88.0]), _spread([])
@@ -134,9 +161,9 @@ def _spread(values: Sequence[float | None]) -> str:
     known = [v for v in values if v is not None]
     if not known:
         return ""
-    spread = f" ± {np.std(known, ddof=1):.2f}" if len(known) > 1 else ""
-    return f"{np.mean(known):.2f}{spread} ({len(known)})"
+    spread = f" ± {np.std(known, ddof=1):.{digits}f}" if len(known) > 1 else ""
+    return f"{np.mean(known):.{digits}f}{spread} ({len(known)})"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_process(main))

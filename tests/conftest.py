@@ -137,9 +137,10 @@ def shaken() -> Callable[..., Params]:
             lambda a: jnp.asarray(rng.normal(0, 0.7, a.shape), a.dtype), template.weights
         )
         own = likelihoods.of(config).init(jax.random.key(0), config, data)
+        stats = {**own.stats, **start.measure(config, data)}
         return Params(
             weights={**weights, "likelihood": own.weights},
-            stats={"aggregate": jnp.full(config.K, 1 / config.K), "likelihood": own.stats},
+            stats={"aggregate": jnp.full(config.K, 1 / config.K), "likelihood": stats},
             config=config,
         )
 

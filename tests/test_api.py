@@ -226,9 +226,18 @@ def test_a_second_call_compiles_nothing(model, x):
         (lambda m, x: predict(m, 2 * x), "x ranges from 0 to 2"),
         (lambda m, x: predict(m, -x), "x ranges from -1 to"),
         (lambda m, x: predict(m, x.astype(int) - 1), "x ranges from -1 to 0"),
-        (lambda m, x: predict(m, np.ones(x.shape, np.uint8)), "integers 0 and 1"),
         (lambda m, x: predict(m, x.astype(str)), "x has dtype <U"),
         (lambda m, x: reconstruct(m, x.astype(complex)), "x has dtype complex128"),
+        (lambda m, x: predict(m, [[1.0] * 6, [1.0] * 5]), "rows differ in length"),
+        (lambda m, x: predict(m, np.ma.masked_less(x, 0.5)), "masked values"),
+        (lambda m, x: decode(m, np.zeros((B, D), complex), 0), "z has dtype complex128"),
+        (lambda m, x: decode(m, np.full((B, D), "0"), 0), "z has dtype <U1"),
+        (lambda m, x: decode(m, np.full((B, D), np.nan), 0), "z holds 8 numbers that are NaN"),
+        (lambda m, x: decode(m, np.full((B, D), 1e39), 0), "z holds 8 numbers that are NaN or inf"),
+        (lambda m, x: decode(m, [[0.0, 1.0], [2.0]], 0), "z cannot be read as an array"),
+        (lambda m, x: decode(m, np.zeros((1, D)), 1 + 0j), "category has dtype complex128"),
+        (lambda m, x: decode(m, np.zeros((1, D)), 1.0), "category is 1.0; it must be a whole"),
+        (lambda m, x: bound(m, KEY, x, temperature="0.5"), "temperature is 0.5; it must be"),
         (lambda m, x: decode(m, np.zeros((B, D))), "decoder of the model 'cp' needs one"),
         (lambda m, x: initialise(KEY, CONFIG, x[:, :1]), r"data has the shape \(4, 1, 3\)"),
     ],
@@ -278,6 +287,43 @@ def test_a_gaussian_model_takes_any_finite_number(shaken, x):
     chex.assert_tree_all_finite(predict(params, 100 * x - 7))
     with pytest.raises(UserError, match="NaN"):
         predict(params, np.nan * x)
+
+
+def test_a_uint8_batch_may_have_any_maximum(model):
+    """Also 1, which says nothing about the unit of the batch."""
+    dark = np.zeros((3, *SHAPE), np.uint8)
+    expected = predict(model, dark / 255.0)
+    for top in (1, 2, 255):
+        dark[2, 0, 0] = top
+        np.testing.assert_allclose(predict(model, dark)[:2], expected[:2], rtol=1e-5)
+
+
+TIMES = 1.7e9 + np.random.default_rng(0).normal(0, 10, (60, 3))
+
+
+def test_a_model_of_timestamps_tells_them_apart_and_gives_them_back(shaken):
+    params = shaken(Config((3,), K=K, latent=D, hidden=(8,), likelihood="gaussian"), data=TIMES)
+    assert len(np.unique(predict(params, TIMES)[:, 0])) > 50
+    for found in (reconstruct(params, TIMES), sample(params, KEY, num=60, draw=True)):
+        assert found.dtype == np.float64
+        assert np.abs(found - 1.7e9).max() < 1000
+        assert len(np.unique(found[:, 0])) > 50
+    traced = jax.jit(lambda z: decode(params, z, 0))(jnp.zeros((1, D)))
+    np.testing.assert_allclose(traced, decode(params, np.zeros((1, D)), 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-20, 1e19, 1e30])
+def test_answers_do_not_depend_on_the_unit(shaken, unit):
+    config = Config((3,), K=K, latent=D, hidden=(8,), likelihood="gaussian")
+    data = np.random.default_rng(0).normal(3, 2, (60, 3))
+    ours, other = shaken(config, data=data), shaken(config, data=unit * data)
+    np.testing.assert_allclose(predict(other, unit * data), predict(ours, data), atol=1e-4)
+    found = sample(other, KEY, num=5, draw=True)
+    np.testing.assert_allclose(found / unit, sample(ours, KEY, num=5, draw=True), rtol=1e-3)
+    shift = -3 * np.log(unit)
+    np.testing.assert_allclose(
+        bound(other, KEY, unit * data).bound, bound(ours, KEY, data).bound + shift, rtol=1e-4
+    )
 
 
 # The records that they return

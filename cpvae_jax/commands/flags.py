@@ -17,8 +17,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from cpvae_jax.errors import UserError
+from cpvae_jax.storage import folders
 
 SEEDS = 2**32
 """The number of seeds: a seed is a whole number from 0 to SEEDS - 1."""
@@ -210,7 +214,17 @@ def _flag(of: Field, annotation: Any, change: Mapping[str, Any]) -> _Flag:
 
 def _parser(element: Any) -> Callable[[str], Any]:
     """The function that reads one value of a type."""
+    if element is Path:
+        return _path
     return named_number if get_origin(element) is tuple else element
+
+
+def _path(text: str) -> Path:
+    """A path on this machine, with ~ expanded."""
+    try:
+        return folders.given(text, "the path")
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _made(part: type | Partial, namespace: Mapping[str, Any]) -> Any:

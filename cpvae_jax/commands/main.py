@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from cpvae_jax.commands.start import start_jax
+from cpvae_jax.commands.streams import Streams, any_character
 from cpvae_jax.errors import UserError
 
 
@@ -60,20 +63,68 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> int:
     """The console script: `main` in a process of its own."""
+    return as_process(main)
+
+
+def as_process(command: Callable[[], int | None]) -> int:
+    """Runs a command as this process's own, whatever the environment, and returns its exit code.
+
+    It changes the streams, the warnings and the umask of the whole process, so only a program's
+    entry point may call it.
+    """
+    streams = Streams()
     silence_late_errors()
-    return main()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook sets its own; commands only write files
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # such as on a home without a cache
+    os.umask(os.umask(0o077) & 0o077)  # a command reads what it wrote
+    try:
+        code = command() or 0
+    except SystemExit as stop:  # from the parser
+        code = int(stop.code or 0)
+    return streams.exit_code(code)
 
 
 def exit_code(command: Callable[..., int | None], *arguments: Any) -> int:
-    """Runs a command and returns its exit code; a user's error is printed as one line."""
+    """Runs a command and returns its exit code.
+
+    An error that the user or the environment caused is printed as one line.
+    """
+    with any_character():
+        try:
+            return command(*arguments) or 0
+        except Exception as error:
+            message = _message(error)
+            if message is None:
+                raise
+            print(f"error: {message}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("stopped by SIGINT; everything saved before remains.", file=sys.stderr)
+            return 130
+
+
+def _message(error: Exception) -> str | None:
+    """The sentence for an error that the user or the environment caused; None for any other."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        where = "a file" if error.filename is None else os.fsdecode(error.filename)
+        return (
+            f"{where} cannot be read or written ({error.strerror or error}); check the path, its "
+            "permissions and the disk."
+        )
+    if isinstance(error, Warning):
+        return f"{error} This is a warning, which PYTHONWARNINGS makes an error; unset it."
+    if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
+        return (
+            f"there is not enough memory ({str(error).partition(chr(10))[0]}); choose a smaller "
+            "model, a smaller --batch-size or fewer --seeds."
+        )
     try:
-        return command(*arguments) or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped by SIGINT; everything saved before remains.", file=sys.stderr)
-        return 130
+        start_jax()
+    except UserError as reason:
+        return str(reason)
+    return None
 
 
 def silence_late_errors() -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from cpvae_jax import checks, devices, likelihoods, processes
 from cpvae_jax.commands import extend, joining, provenance, settings
 from cpvae_jax.commands.flags import SEEDS
 from cpvae_jax.commands.job import Job, Options
+from cpvae_jax.commands.start import start_jax
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data import Dataset, Places
 from cpvae_jax.data.rows import sample_of
@@ -28,9 +28,9 @@ from cpvae_jax.errors import UserError
 from cpvae_jax.registry import CALLBACKS
 from cpvae_jax.report import run as report
 from cpvae_jax.report import scores
-from cpvae_jax.storage import run_folder
+from cpvae_jax.storage import folders, run_folder, same_run
 from cpvae_jax.storage.run_folder import RunFolder
-from cpvae_jax.training import callbacks, diagnosis
+from cpvae_jax.training import callbacks, diagnosis, doubts
 from cpvae_jax.training.fit import Fit, fit
 from cpvae_jax.training.program import best_seed
 
@@ -50,6 +50,7 @@ def run(job: Job, arguments: Sequence[str], program: str) -> int:
     """
     _check(job.options)
     joining.join(job.devices)
+    start_jax()
     if not processes.first():
         job = job.with_options(quiet=True)
     with joining.together():
@@ -78,24 +79,37 @@ def _run(job: Job, arguments: Sequence[str], program: str) -> int:
     training = settings.training(job, config, found)
     checks.dataset(config, found)
     called = _callbacks(job.options)
-    path = job.options.out or settings.default_path(job, config)
+    path = folders.given(job.options.out or settings.default_path(job, config), "--out")
+    record = settings.record(job, config, training, found)
     with run_folder.open_run(
-        path,
-        settings.record(job, config, training),
-        resume=job.options.resume,
-        writer=processes.first(),
+        path, record, resume=job.options.resume, writer=processes.first()
     ) as folder:
         print(f"{found.source}\n{_read_as(config)}folder of the run: {path}", flush=True)
+        _note_unknown_data(folder)
         folder.append(run_folder.SESSIONS, provenance.describe(arguments, program))
+        if short := doubts.planned(training, config):
+            print(f"note: {short}", flush=True)
         result = train(job, config, training, found, folder, called, mesh)
         if result.stopped is not None and result.stopped in signal.Signals.__members__:
             return _stopped(signal.Signals[result.stopped], int(result.state.epoch[0]))
         diagnosis.raise_if_diverged(
             result.state, folder.lines(run_folder.LOG), training, sample_of(found.train), path
         )
-        _report(job, config, training, found, folder, result, mesh)
+        _report(job, record, training, found, folder, result, mesh)
         print(f"scores, pictures and the model are in {path}", flush=True)
     return 0
+
+
+def _note_unknown_data(folder: RunFolder) -> None:
+    """Says that the data of a run of an earlier version cannot be compared with those given."""
+    if not processes.first():
+        return
+    if not run_folder.read(folder.path / run_folder.CONFIG).get(same_run.DATA):
+        print(
+            "note: an earlier version started this run and kept no digest of its data, so nothing "
+            "checks that these are the same.",
+            flush=True,
+        )
 
 
 def keep_compiled(path: Path) -> None:
@@ -128,9 +142,10 @@ def train(
     """Trains all seeds of a job in a run folder, from its last checkpoint if it is resumed."""
     with warnings.catch_warnings():
         # What these say is printed by the command, with more about the run.
-        warnings.filterwarnings("ignore", "training (diverged|was stopped)", RuntimeWarning)
+        said = "training (diverged|was stopped|is to end)|one category takes|the categories carry"
+        warnings.filterwarnings("ignore", said, RuntimeWarning)
         return fit(
-            jnp.stack([jax.random.key(seed) for seed in job.seeds]),
+            settings.seed_keys(job),
             config,
             found.train,
             found.valid,
@@ -171,7 +186,7 @@ def _stopped(number: signal.Signals, epoch: int) -> int:
 
 def _report(
     job: Job,
-    config: Config,
+    record: dict[str, Any],
     training: Training,
     found: Dataset,
     folder: RunFolder,
@@ -191,7 +206,7 @@ def _report(
         found,
         trained,
         training,
-        settings.record(job, config, training),
+        record,
         bound_samples=options.bound_samples,
         likelihood=likelihood,
         mesh=mesh,

@@ -10,6 +10,7 @@ from cpvae_jax.commands import extend, flags
 from cpvae_jax.commands.extend import Extend
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.main import exit_code
+from cpvae_jax.commands.start import start_jax
 from cpvae_jax.errors import UserError
 
 FORMATS = (".png", ".npz")
@@ -63,11 +64,13 @@ def write_samples(draw: Draw, files: Sequence[Path] = ()) -> None:
     import numpy as np
 
     from cpvae_jax import api
+    from cpvae_jax.keys import purpose
     from cpvae_jax.report import drawing
     from cpvae_jax.storage.run_folder import SCORES, result, writing
 
     if draw.out.suffix not in FORMATS:
         raise UserError(f"--out is {draw.out}; its name must end in {' or '.join(FORMATS)}.")
+    start_jax()
     extend.run(files)
     params = api.load(draw.run)
     shape = params.config.shape
@@ -78,7 +81,7 @@ def write_samples(draw: Draw, files: Sequence[Path] = ()) -> None:
         )
     drawn = api.sample(
         params,
-        jax.random.key(draw.seed),
+        purpose(jax.random.key(draw.seed), "samples"),
         category=draw.category,
         num=draw.num,
         weights=draw.weights,

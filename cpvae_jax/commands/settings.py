@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import os
+import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import jax
+import jax.numpy as jnp
 
 from cpvae_jax import data, likelihoods
 from cpvae_jax.commands.job import PAPER, Job
@@ -13,13 +18,16 @@ from cpvae_jax.data import Dataset
 from cpvae_jax.errors import UserError
 from cpvae_jax.registry import PRIORS
 from cpvae_jax.storage import run_folder
+from cpvae_jax.training import continuing
 from cpvae_jax.training import recipe as recipes
-from cpvae_jax.training.fit import json_ready
 
 
 def load_data(job: Job) -> Dataset:
     """The data set of a job."""
-    return data.load(job.dataset, **job.folders.named(), **job.data_options)
+    with warnings.catch_warnings():
+        # The command prints these notes with the source of the data.
+        warnings.filterwarnings("ignore", "reading ", UserWarning)
+        return data.load(job.dataset, **job.folders.named(), **job.data_options)
 
 
 def model_config(job: Job, found: Dataset) -> Config:
@@ -45,7 +53,7 @@ def default_path(job: Job, config: Config) -> Path:
     """runs/mnist-K10-seed0, runs/mnist-hvp-K10-short-seed0, or runs/mnist-K10-seeds0-7."""
     first, last = job.seeds[0], job.seeds[-1]
     parts = [
-        Path(job.dataset).stem,
+        Path(os.path.abspath(job.dataset)).stem,  # "." has the name of its folder
         *([] if config.model == Config.prior else [config.model]),
         f"K{config.K}",
         *([] if job.recipe == PAPER else [job.recipe]),
@@ -54,16 +62,22 @@ def default_path(job: Job, config: Config) -> Path:
     return Path("runs") / "-".join(parts)
 
 
-def record(job: Job, config: Config, training: Training) -> dict[str, Any]:
-    """Everything that decides the numbers of a run, as JSON holds it.
-
-    The most epochs are left out, so that a finished run can be given more.
-    """
+def record(job: Job, config: Config, training: Training, found: Dataset) -> dict[str, Any]:
+    """Everything that decides the numbers of a run, as JSON holds it."""
     return {
         "dataset": run_folder.same_path(job.dataset),
-        **json_ready(dict(job.data_options)),
+        **continuing.json_ready(dict(job.data_options)),
         "seed": job.options.seed,
         "seeds": job.options.seeds,
-        "model": json_ready(config.to_dict()),
-        "training": json_ready({k: v for k, v in asdict(training).items() if k != "epochs"}),
+        **continuing.record(
+            config,
+            training,
+            seed_keys(job),
+            {"train": found.train, "valid": found.valid, "test": found.test},
+        ),
     }
+
+
+def seed_keys(job: Job) -> jax.Array:
+    """The random keys of a job's seeds, [R]."""
+    return jnp.stack([jax.random.key(seed) for seed in job.seeds])

@@ -14,7 +14,7 @@ from cpvae_jax.data.archive import read_npz
 _log = logging.getLogger(__name__)
 
 # Increase it when a loader decodes differently: every existing cache is then rebuilt.
-_FORMAT = 1
+_FORMAT = 2
 
 Arrays = dict[str, np.ndarray]
 """Arrays by name."""
@@ -38,7 +38,7 @@ def cached(
       build: Decodes the source into arrays by name, without Python objects.
     """
     key = _key(root, files)
-    place = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    place = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
     path = cache_dir / f"{name}-{place}.npz"
     arrays = _read(path, key)
     if arrays is None:
@@ -55,13 +55,14 @@ def _key(root: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256(str(_FORMAT).encode())
     for file in sorted(files):
         stat = file.stat()
-        digest.update(f"\0{file.relative_to(root)}\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
+        digest.update(b"\0" + os.fsencode(file.relative_to(root)))  # a name may not be UTF-8
+        digest.update(f"\0{stat.st_size}\0{stat.st_mtime_ns}".encode())
     return digest.hexdigest()
 
 
 def _read(path: Path, key: str) -> Arrays | None:
     """Returns the arrays in the cache file `path`, or None if it is missing, outdated or damaged."""
-    if not path.exists():
+    if not os.path.exists(path):  # False also for a name that is too long, or a closed folder
         return None
     try:
         _, kept = read_npz(path, "key".__eq__)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cpvae_jax.data.conversion import finite
+from cpvae_jax.data.labels import known
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
 
@@ -17,13 +19,14 @@ class Dataset:
 
     Attributes:
       name: A short name, used in messages and file names.
-      train, valid, test: Examples `[N, *shape]`, uint8 grey levels 0..255 or float32; `train`
+      train, valid, test: Examples `[N, *shape]`, uint8 grey levels 0..255 or floats; `train`
         may be `Rows`, which stay on disk.
-      train_labels, valid_labels, test_labels: Class labels `[N]` int32, or None if unknown.
-        They are used for scoring only.
-      kind: "grey" for grey levels or black and white, "real" for real numbers. It decides which
-        likelihood is the default.
-      source: One sentence that says where the data come from and how they were split.
+      train_labels, valid_labels, test_labels: Class labels `[N]`, or None if unknown: whole
+        numbers from 0, with -1 for an example without a label. They are used for scoring only.
+      kind: "grey" for black and white ink and its grey levels, "real" for photographs and other
+        real numbers. It decides which likelihood is the default.
+      source: Where the data come from and how they were split; if the kind was judged, the
+        reason; what was converted or left out.
       class_names: The name of each label, or None.
       training: Default training settings of this data set, by field of `cpvae_jax.Training`.
         Flags of the command override them.
@@ -56,7 +59,7 @@ def check(dataset: Dataset) -> None:
     """Raises a `UserError` unless the parts and the labels of `dataset` fit together.
 
     It checks that no part is empty, that all examples have one shape, and that there is one
-    label per example. `checks.dataset` also checks the values.
+    valid label per example. `checks.dataset` also checks the values.
 
     >>> x = np.zeros((3, 2), np.float32)
     >>> check(Dataset("tiny", x, x, x, None, None, None, "grey", ""))
@@ -84,9 +87,12 @@ with at least one value.
                 "reshape or resize them."
             )
         of_part = labels[part]
-        if of_part is not None and of_part.shape != (len(x),):
+        if of_part is None:
+            continue
+        found, _ = known(f"{dataset.name}: the {part} labels", of_part)
+        if len(found) != len(x):
             raise UserError(
-                f"{dataset.name}: the {part} labels have shape {of_part.shape}, but there are "
+                f"{dataset.name}: the {part} labels have shape {found.shape}, but there are "
                 f"{len(x)} examples: give one whole number per example, or no labels."
             )
 
@@ -125,10 +131,14 @@ def split(
 def gather(x: np.ndarray, labels: np.ndarray | None, parts: Sequence[np.ndarray]) -> dict[str, Any]:
     """Returns the six array fields of a `Dataset`, given the three index arrays of `split`.
 
+    Raises:
+      UserError: Some numbers are not finite. The message names their rows in `x`.
+
     >>> x = np.arange(4) * 10
     >>> gather(x, None, split(4, valid=1, test=1))["train"].shape
     (2,)
     """
+    finite({"The data set": x})
     fields: dict[str, Any] = {}
     for part, index in zip(("train", "valid", "test"), parts, strict=True):
         fields[part] = x[index]

@@ -2,141 +2,150 @@
 
 from __future__ import annotations
 
-import math
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NoReturn
 
 import numpy as np
 
-from cpvae_jax.data.archive import check_size
-from cpvae_jax.data.cache import Arrays, cached
+from cpvae_jax.data import kinds, notes
+from cpvae_jax.data.cache import cached
 from cpvae_jax.data.dataset import Dataset, gather, split, tenth
+from cpvae_jax.data.decode import decode
 from cpvae_jax.data.labels import as_labels
+from cpvae_jax.data.parts import PARTS, Split, carve, own_split
+from cpvae_jax.data.paths import denied, printable
 from cpvae_jax.data.places import Places
 from cpvae_jax.errors import UserError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
 
 
 def load(folder: Path, places: Places) -> Dataset:
-    """Returns the images in `folder` and its subfolders, split 80/10/10 by a fixed permutation.
+    """Returns the images in `folder` and its subfolders.
 
-    Examples are uint8: `[H, W]` if all images are grey (16 bits are reduced to 8), otherwise
-    `[H, W, 3]`. Transparency is dropped, and only the first frame of an animation is read. If
-    every image is in a subfolder, the name of the subfolder is its label. Hidden files are
-    skipped, and so are symbolic links to folders or to files outside `folder`.
+    Examples are uint8: `[H, W]` if all images are grey, otherwise `[H, W, 3]`. Levels of more than
+    8 bits are scaled by the most that their bits hold, judged over all images; 16 bits are rounded
+    to 8. Images are turned as their EXIF orientation says. Transparent pixels are laid over white,
+    or over black if the visible ones are white. Of an animation or a file with pages, the first
+    image is read. A warning says what was converted or left out.
+
+    Folders named `train`, `valid` and `test`, or similarly, are the parts; a missing part is a tenth
+    of `train`. Otherwise a fixed permutation splits all images 80/10/10. If every image is in a
+    subfolder, the name of the subfolder is its label. Hidden files are skipped, and so are symbolic
+    links to folders or to files outside `folder`.
+
+    Grey images are "grey" or "real" by their histogram (`kinds`), and colours are "real".
 
     Args:
       folder: The folder of images, all of one size.
       places: Its `cache_dir` keeps the decoded images.
 
     Raises:
-      UserError: There is no image, an image cannot be read, or their sizes differ.
+      UserError: There is no image, a file or folder cannot be read, the sizes differ, the levels
+        have no known range, or only some images are in folders of parts.
     """
     root = folder.resolve()
-    files = _find(root)
+    files, skipped = _find(root)
+    shown = printable(folder)
     if not files:
         raise UserError(
-            f"The folder {folder} holds no image: give a folder with files that end in "
-            f"{', '.join(sorted(_SUFFIXES))}."
+            f"The folder {shown} holds no image{f' ({skipped[0]})' if skipped else ''}: give a "
+            f"folder with files that end in {', '.join(sorted(_SUFFIXES))}."
         )
-    images = cached(places.cache_dir, "images", root, files, lambda: _decode(root, files))["images"]
-    inside = [file.relative_to(root).parts for file in files]
-    groups = np.array([names[0] for names in inside]) if min(map(len, inside)) > 1 else None
-    labels, class_names = as_labels(str(folder), {"all": groups})
-    size = tenth(len(images))
+    inside = [file.relative_to(root) for file in files]
+    own = own_split(inside, shown)
+    found = cached(places.cache_dir, "images", root, files, lambda: decode(root, files))
+    images, told = found["images"], [*found["notes"].tolist(), *skipped]
+    # Too few examples may be due to what was left out.
+    of = f"{shown} ({'; '.join(told)})" if told else shown
+    if own is None:
+        folders = [path.parts[:-1] for path in inside]
+        labels, class_names = as_labels(shown, {"all": _classes(folders)})
+        size = tenth(len(images))
+        cut = split(len(images), valid=size, test=size, of=of)
+        fields = gather(images, labels["all"], cut)
+        how = f"The {len(images)} images in {shown}, split 80/10/10 by a fixed permutation."
+    else:
+        fields, class_names, how = _as_split(images, own, shown, of)
+    kind, reason = kinds.of(fields["train"]) if images.ndim == 3 else ("real", "")
     return Dataset(
-        name=root.name,
-        **gather(images, labels["all"], split(len(images), valid=size, test=size, of=folder)),
-        kind="grey" if images.ndim == 3 else "real",
-        source=f"The {len(images)} images in {folder}, split 80/10/10 by a fixed permutation.",
+        name=printable(root.name),
+        **fields,
+        kind=kind,
+        source=" ".join(filter(None, (how, reason, notes.say(f"the images in {shown}", told)))),
         class_names=class_names,
     )
 
 
-def _find(root: Path) -> list[Path]:
-    """Returns the image files under `root`, sorted by path."""
-    found = []
-    for folder, subfolders, names in os.walk(root):  # does not follow links to folders
+def _as_split(
+    images: np.ndarray, own: Split, shown: str, of: str
+) -> tuple[dict[str, Any], tuple[str, ...] | None, str]:
+    """Returns the six array fields of a `Dataset`, the names of the classes, and the source."""
+    index = {part: np.flatnonzero(own.parts == part) for part in PARTS}
+    missing = [part for part in PARTS if not len(index[part])]
+    if missing:
+        drawn = carve(len(index["train"]), missing, of=of)
+        index |= {part: index["train"][chosen] for part, chosen in drawn.items()}
+    folders = {part: [own.classes[i] for i in index[part]] for part in PARTS}
+    labels, class_names = as_labels(shown, {part: _classes(folders[part]) for part in PARTS})
+    fields: dict[str, Any] = {part: images[index[part]] for part in PARTS}
+    fields |= {f"{part}_labels": labels[part] for part in PARTS}
+    names = ", ".join(
+        f"{own.spelled[part]} ({part})" if own.spelled[part] != part else part
+        for part in PARTS
+        if part not in missing
+    )
+    how = f"The {len(images)} images in {shown}, with its folders {names} as parts"
+    if missing:
+        how += f", and a tenth of train drawn at random for {' and for '.join(missing)}"
+    return fields, class_names, how + "."
+
+
+def _classes(folders: Sequence[tuple[str, ...]]) -> np.ndarray | None:
+    """Returns the class of each image, the first of its folders; None if one is in no folder."""
+    return np.array([printable(names[0]) for names in folders]) if all(folders) else None
+
+
+def _find(root: Path) -> tuple[list[Path], list[str]]:
+    """Returns the image files under `root`, sorted by path, and a note on those left out."""
+    found, skipped = [], []
+    # Does not follow links to folders.
+    for folder, subfolders, names in os.walk(root, onerror=_refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for path in (Path(folder, name) for name in names if not name.startswith(".")):
-            inside = path.is_file() and path.resolve().is_relative_to(root)
-            if inside and path.suffix.lower() in _SUFFIXES:
+            if path.suffix.lower() not in _SUFFIXES:
+                continue
+            if os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(root):
+                skipped.append(path)
+            elif _is_file(path):
                 found.append(path)
-    return sorted(found)
+            else:
+                skipped.append(path)
+    first = f", such as {printable(min(skipped).relative_to(root))}" if skipped else ""
+    note = (
+        f"links out of the folder, broken links and special files ({len(skipped)}{first}): left out"
+    )
+    return sorted(found), [note] if skipped else []
 
 
-def _decode(root: Path, files: list[Path]) -> Arrays:
-    """Returns all images in one array; compares sizes and modes before it decodes any."""
-    sizes: dict[tuple[int, int], Path] = {}
-    grey = True
-    for file in files:
-        with _opened(file) as image:
-            if image.mode == "F":
-                raise ValueError("it holds floats, whose range is unknown")
-            sizes.setdefault(image.size, file.relative_to(root))
-            grey &= image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-    if len(sizes) > 1:
-        (one, first), (other, second) = list(sizes.items())[:2]
-        raise UserError(
-            f"The images in {root} differ in size: {first} has {one[0]}x{one[1]} pixels and "
-            f"{second} {other[0]}x{other[1]}: resize all to one size."
-        )
-    width, height = next(iter(sizes))
-    shape = (len(files), height, width, *(() if grey else (3,)))
+def _is_file(path: Path) -> bool:
+    """Returns whether a path is a regular file; no broken link, pipe or device."""
     try:
-        check_size(math.prod(shape))
-    except ValueError as error:
-        raise UserError(
-            f"The images in {root} do not fit in memory ({error}): make them smaller."
-        ) from error
-    images = np.empty(shape, np.uint8)
-    for target, file in zip(images, files, strict=True):
-        with _opened(file) as image:
-            target[:] = _grey(image) if grey else _colour(image)
-    return {"images": images}
+        return stat.S_ISREG(path.stat().st_mode)
+    except PermissionError as error:
+        raise denied(path) from error
+    except OSError:
+        return False
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[Image]:
-    """Yields the image in `file`; any error while it is open becomes one that names the file."""
-    import PIL.Image
-
-    try:
-        with warnings.catch_warnings():
-            # Most warnings of Pillow are harmless, such as those about metadata. An image that
-            # would decompress to an enormous size is not: it is an error here.
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            warnings.filterwarnings("error", category=PIL.Image.DecompressionBombWarning)
-            with PIL.Image.open(file) as image:
-                yield image
-    # Damaged files raise OSError, SyntaxError, ValueError and others.
-    except Exception as error:
-        raise UserError(
-            f"The image {file} cannot be read ({error}): repair it or remove it from the folder."
-        ) from error
-
-
-def _grey(image: Image) -> np.ndarray:
-    """Returns the grey levels `[H, W]`, uint8, of an image with 1, 8 or 16 bits per pixel."""
-    if not image.mode.startswith("I"):
-        return np.asarray(image.convert("L"))
-    levels = np.asarray(image).astype(np.int64)
-    if levels.min() < 0 or levels.max() > 65535:
-        raise ValueError(f"levels from {levels.min()} to {levels.max()} do not fit 16 bits")
-    return ((levels + 128) // 257).astype(np.uint8)  # 65535 = 255 · 257, rounded
-
-
-def _colour(image: Image) -> np.ndarray:
-    """Returns the colours `[H, W, 3]`, uint8, of any image."""
-    if image.mode.startswith("I"):
-        return np.repeat(_grey(image)[:, :, None], 3, axis=2)
-    # Converting a palette directly to RGB makes Pillow warn about its transparency.
-    return np.asarray((image.convert("RGBA") if image.mode == "P" else image).convert("RGB"))
+def _refuse(error: OSError) -> NoReturn:
+    """Raises a `UserError` for a folder that cannot be listed."""
+    if isinstance(error, PermissionError):
+        raise denied(error.filename) from error
+    raise UserError(
+        f"The folder {printable(error.filename)} cannot be read ({error.strerror}): check the disk, "
+        "or move the folder out of the data."
+    ) from error

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
+from cpvae_jax.data import kinds, levels, notes
 from cpvae_jax.data.archive import read_npz
 from cpvae_jax.data.cache import Arrays
-from cpvae_jax.data.dataset import Dataset, split, tenth
+from cpvae_jax.data.conversion import finite
+from cpvae_jax.data.dataset import Dataset
 from cpvae_jax.data.labels import as_labels
+from cpvae_jax.data.parts import PARTS, carve
+from cpvae_jax.data.paths import denied, printable
 from cpvae_jax.errors import UserError
 
-_PARTS = ("train", "valid", "test")
-_KEYS = ("x", "y", *_PARTS, *(f"{part}_labels" for part in _PARTS))
+_KEYS = ("x", "y", *PARTS, *(f"{part}_labels" for part in PARTS))
+_LISTED = 5  # unknown keys in a message; an archive may have thousands
 
 
 def load(path: Path) -> Dataset:
@@ -29,68 +33,82 @@ def load(path: Path) -> Dataset:
     - True and False become 255 and 0, and so do integers that are all 1 or 0.
     - Other integers in 0..255 become uint8 grey levels. In a table `[N, X]` they become float32,
       unless they are stored as uint8.
-    - All other numbers become float32. Fractions from 0 to 1 are grey levels in images, and real
-      numbers in a table, unless all are 0 or 1.
+    - All other numbers become float32, or float64 where float32 would round them. Fractions from 0
+      to 1 are grey levels in images, and real numbers in a table, unless all are 0 or 1.
+    - Images whose brightest level is white in 2 or 4 bits, or in 17 levels, are scaled to 255.
+
+    Grey levels are "grey" or "real" by their histogram (`kinds`); all else is "real".
 
     Args:
       path: The `.npz` file.
 
     Raises:
-      UserError: The file is missing or damaged, lacks a known key, or holds anything but numbers.
+      UserError: The file is missing or damaged, lacks a known key, or holds anything but finite
+        numbers.
     """
     arrays = _read(path)
-    source = f"The arrays of {path}"
+    shown = printable(path)
+    # Before the split, so that a message names the rows of the file.
+    finite({f"{shown}: {key}": a for key, a in arrays.items() if key in ("x", *PARTS)})
+    source = f"The arrays of {shown}"
     if "train" in arrays:
-        missing = [part for part in _PARTS[1:] if part not in arrays]
+        missing = [part for part in PARTS[1:] if part not in arrays]
         source += ", with the parts as given"
     else:
-        missing = list(_PARTS[1:])
+        missing = list(PARTS[1:])
         arrays = {{"x": "train", "y": "train_labels"}.get(key, key): a for key, a in arrays.items()}
     if missing:
-        _carve(path, arrays, missing)
+        _carve(shown, arrays, missing)
         source += f", with a tenth of the examples drawn at random for {' and for '.join(missing)}"
-    parts = _as_values({part: arrays[part] for part in _PARTS})
-    labels, class_names = as_labels(
-        str(path), {part: arrays.get(f"{part}_labels") for part in _PARTS}
-    )
+    parts, told = _as_values({part: arrays[part] for part in PARTS})
+    labels, class_names = as_labels(shown, {part: arrays.get(f"{part}_labels") for part in PARTS})
+    grey = all(map(_are_grey, parts.values())) and parts["train"].size > 0
+    kind, reason = kinds.of(parts["train"]) if grey else ("real", "")
     return Dataset(
-        name=path.stem,
+        name=printable(path.stem),
         train=parts["train"],
         valid=parts["valid"],
         test=parts["test"],
         train_labels=labels["train"],
         valid_labels=labels["valid"],
         test_labels=labels["test"],
-        kind="grey" if all(map(_are_grey, parts.values())) else "real",
-        source=source + ".",
+        kind=kind,
+        source=" ".join(filter(None, (source + ".", reason, notes.say(shown, told)))),
         class_names=class_names,
     )
 
 
 def _read(path: Path) -> Arrays:
     """Returns the arrays with known keys; examples have at least two axes."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist: give the path of an existing .npz file.")
-    if not zipfile.is_zipfile(path):
-        raise UserError(f"{path} is not an .npz file: write one with numpy.savez.")
+    shown = printable(path)
     try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                raise UserError(f"{shown} is not an .npz file: write one with numpy.savez.")
         found, arrays = read_npz(path, _KEYS.__contains__)
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise denied(path) from error
     # A damaged file can raise almost any exception.
     except Exception as error:
         raise UserError(
-            f"{path} cannot be read ({error}): write plain arrays of numbers, not Python objects, "
+            f"{shown} cannot be read ({error}): write plain arrays of numbers, not Python objects, "
             "with numpy.savez."
         ) from error
     if ("x" in arrays) == ("train" in arrays):
+        names = ", ".join(found[:_LISTED]) + f" and {len(found) - _LISTED} more" * (
+            len(found) > _LISTED
+        )
         raise UserError(
-            f"{path} has the keys {', '.join(found) or '(none)'}, but needs exactly one of x and "
-            "train: rename the array of examples to x."
+            f"{shown} has the keys {names or '(none)'}, but needs exactly one of x and train: rename "
+            "the array of examples to x."
         )
     for key, array in arrays.items():
         is_labels = key == "y" or key.endswith("_labels")
         if array.ndim == 0 or not (is_labels or array.dtype.kind in "biuf"):
             raise UserError(
-                f"{path}: {key} has dtype {array.dtype} and shape {array.shape}: store an array of "
+                f"{shown}: {key} has dtype {array.dtype} and shape {array.shape}: store an array of "
                 "numbers with one row per example."
             )
         if not is_labels and array.ndim == 1:
@@ -98,38 +116,46 @@ def _read(path: Path) -> Arrays:
     return arrays
 
 
-def _carve(path: Path, arrays: Arrays, missing: list[str]) -> None:
+def _carve(shown: str, arrays: Arrays, missing: list[str]) -> None:
     """Moves a tenth of `train` and of its labels into each `missing` part."""
     x, labels = arrays["train"], arrays.get("train_labels")
     if labels is not None and len(labels) != len(x):
         raise UserError(
-            f"{path} has {len(labels)} labels for {len(x)} examples: give one label per example, or none."
+            f"{shown} has {len(labels)} labels for {len(x)} examples: give one label per example, or none."
         )
-    size = tenth(len(x))
-    sizes = {part: size * (part in missing) for part in _PARTS[1:]}
-    cut = split(len(x), **sizes, of=path)
-    for part, index in zip(_PARTS, cut, strict=True):
-        if part == "train" or part in missing:
-            arrays[part] = x[index]
-            if labels is not None:
-                arrays[f"{part}_labels"] = labels[index]
+    for part, index in carve(len(x), missing, of=shown).items():
+        arrays[part] = x[index]
+        if labels is not None:
+            arrays[f"{part}_labels"] = labels[index]
 
 
-def _as_values(parts: Arrays) -> Arrays:
-    """Returns all parts as uint8 if their values are grey levels, otherwise as float32."""
+def _as_values(parts: Arrays) -> tuple[Arrays, list[str]]:
+    """Returns all parts as uint8 if their values are grey levels, otherwise as floats; and notes."""
     whole = [a for a in parts.values() if a.size]
     if not all(a.dtype.kind in "biu" for a in whole):
-        with np.errstate(over="ignore"):  # a number too large becomes infinity, which is checked
-            return {part: a.astype(np.float32, copy=False) for part, a in parts.items()}
+        return _as_floats(parts), []
     high = max((int(a.max()) for a in whole), default=0)
     counts = high > 1 and any(a.ndim == 2 and a.dtype != np.uint8 for a in whole)
     if high > 255 or counts or any(int(a.min()) < 0 for a in whole):
-        return {part: a.astype(np.float32) for part, a in parts.items()}
+        return _as_floats(parts), []
     parts = {part: a.astype(np.uint8, copy=False) for part, a in parts.items()}
     if high > 1:
-        return parts
+        top = None if all(a.ndim == 2 for a in whole) else levels.few(high)
+        if top is None:
+            return parts, []
+        note = levels.note(top, "the images")
+        return {part: levels.scaled(a, top) for part, a in parts.items()}, [note]
     # Grey levels 0 and 1 would both be black.
-    return {part: a * np.uint8(255) for part, a in parts.items()}
+    return {part: a * np.uint8(255) for part, a in parts.items()}, []
+
+
+def _as_floats(parts: Arrays) -> Arrays:
+    """Returns all parts as float32 if that changes no value, or if all are fractions of white."""
+    with np.errstate(over="ignore"):  # infinity is another value
+        short = {part: a.astype(np.float32, copy=False) for part, a in parts.items()}
+    if all(_are_grey(a) or np.array_equal(a, parts[part]) for part, a in short.items()):
+        return short
+    return {part: a.astype(np.float64, copy=False) for part, a in parts.items()}
 
 
 def _are_grey(x: np.ndarray) -> bool:

@@ -1,10 +1,14 @@
 """The folders where data sets and the cache are."""
 
 import os
+import stat
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from cpvae_jax.data.paths import printable
 from cpvae_jax.errors import UserError
+from cpvae_jax.storage import folders
 
 
 @dataclass(frozen=True)
@@ -30,30 +34,80 @@ class Places:
     ) -> "Places":
         """Returns the given folders; those left out come from the environment or the defaults.
 
+        A user without a home folder gets a private folder for temporary files in place of `~`.
+
         Args:
           data_dir: By default TFDS_DATA_DIR, otherwise `~/tensorflow_datasets`.
           manual_dir: By default `downloads/manual` in `data_dir`.
           cache_dir: By default CPVAE_JAX_CACHE, otherwise `~/.cache/cpvae_jax`.
 
         Raises:
-          UserError: `manual_dir` is given, but is not a folder.
+          UserError: `manual_dir` is given, but is not a folder; or a folder is a URL such as
+            `gs://bucket`, or its `~` stands for no folder.
 
         >>> Places.find("/data", cache_dir="/cache").manual_dir.as_posix()
         '/data/downloads/manual'
         """
-        data = _folder(data_dir, "TFDS_DATA_DIR", "~/tensorflow_datasets")
+        set_to = os.environ.get("TFDS_DATA_DIR", "")
+        try:
+            data = _folder("data", data_dir, set_to, "tensorflow_datasets")
+        except UserError:
+            if data_dir:
+                raise
+            # A URL, perhaps. It matters only to a data set of TFDS, which calls `local` again.
+            data = Path(set_to)
         if manual_dir is None:
             manual = data / "downloads" / "manual"  # where TFDS itself looks
         else:
-            manual = Path(manual_dir).expanduser().absolute()
-            if not manual.is_dir():
+            manual = local("manual", manual_dir)
+            if not os.path.isdir(manual):
                 raise UserError(
-                    f"The manual folder {manual} is not a folder: give the folder of the original "
-                    "files, or leave the option out."
+                    f"The manual folder {printable(manual)} is not a folder: give the folder of the "
+                    "original files, or leave the option out."
                 )
-        return cls(data, manual, _folder(cache_dir, "CPVAE_JAX_CACHE", "~/.cache/cpvae_jax"))
+        set_to = os.environ.get("CPVAE_JAX_CACHE", "")
+        return cls(data, manual, _folder("cache", cache_dir, set_to, ".cache/cpvae_jax"))
 
 
-def _folder(given: str | os.PathLike | None, variable: str, otherwise: str) -> Path:
-    """Returns the absolute path of `given`, else of the environment's `variable`, else of `otherwise`."""
-    return Path(given or os.environ.get(variable) or otherwise).expanduser().absolute()
+def _folder(what: str, given: str | os.PathLike | None, set_to: str, otherwise: str) -> Path:
+    """Returns `given`, else the value of an environment variable, else `otherwise` at home."""
+    chosen = given or set_to
+    return local(what, chosen) if chosen else _home() / otherwise
+
+
+def local(what: str, path: str | os.PathLike) -> Path:
+    """Returns the absolute path of a folder of this machine.
+
+    Args:
+      what: Which folder it is, for the error message.
+      path: The folder, perhaps with `~`.
+
+    Raises:
+      UserError: It is a URL such as `gs://bucket`, or its `~` stands for no folder.
+    """
+    return folders.given(path, f"the {what} folder").absolute()
+
+
+def _home() -> Path:
+    """Returns the user's home folder, or a private temporary one if there is none."""
+    try:
+        return Path.home().absolute()
+    except RuntimeError:  # neither HOME nor an entry of the user database, as in some containers
+        return _private()
+
+
+def _private() -> Path:
+    """Returns a folder for temporary files that nobody else can write to.
+
+    Compiled programs are kept there, so another user's folder of the same name must not be used.
+    """
+    number = os.getuid()
+    path = Path(tempfile.gettempdir(), f"cpvae_jax-{number}")
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        found = path.lstat()
+    except OSError:  # a file of that name, or no permission
+        return Path(tempfile.mkdtemp(prefix="cpvae_jax-"))
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == number and not found.st_mode & 0o022:
+        return path
+    return Path(tempfile.mkdtemp(prefix="cpvae_jax-"))

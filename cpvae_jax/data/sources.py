@@ -5,17 +5,27 @@ it under a name: `register("mine", load)`. The commands run such a file with `--
 """
 
 import difflib
+import itertools
 import os
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Protocol
 
 from cpvae_jax.data import arrays, images, npz
 from cpvae_jax.data.dataset import Dataset
+from cpvae_jax.data.paths import denied, printable
 from cpvae_jax.data.places import Places
 from cpvae_jax.errors import UserError
 from cpvae_jax.registry import Registry
+from cpvae_jax.storage import folders
+
+_LISTED = 10_000
+"""Files beside a misspelt path that are compared with it; a folder may have millions."""
+
+_OF_THE_PAPER = ("digits", "mnist", "omniglot", "synthetic")
+"""Data sets that only the programs of the paper register, for the message about an unknown name."""
 
 
 class Loader(Protocol):
@@ -54,7 +64,8 @@ def load(
 ) -> Dataset:
     """Returns the data set with a registered name, or at a path.
 
-    `checks.dataset` checks whether its values suit a likelihood.
+    `checks.dataset` checks whether its values suit a likelihood. A `UserWarning` says what was
+    converted or left out.
 
     Args:
       name: A name in `SOURCES`, or the path of an `.npz` file, of a folder of images, or of a
@@ -70,35 +81,102 @@ def load(
       UserError: The name is unknown, an option does not apply, or the data cannot be found or
         read.
     """
+    given = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
+    if not given.strip():
+        raise UserError(f"The data set is {name!r}: {_choices()}")
     places = Places.find(data_dir, manual_dir, cache_dir)
-    if str(name) in SOURCES:
-        loader: Loader = SOURCES[str(name)]
-        _check_options(name, options, signature(loader).parameters)
+    if given in SOURCES:
+        loader: Loader = SOURCES[given]
+        _check_options(given, options, signature(loader).parameters)
         return loader(places, **options)
-    _check_options(name, options, {})
-    path = Path(name).expanduser()
-    if path.is_dir():
+    _check_options(given, options, {})
+    return _at(given, places)
+
+
+def _at(given: str, places: Places) -> Dataset:
+    """Returns the data set at a path."""
+    path = folders.given(given, "the data set")
+    mode = _mode(path)
+    if mode is None:
+        raise UserError(_unknown(given, path))
+    if stat.S_ISDIR(mode):
         return arrays.load(path) if arrays.found_in(path) else images.load(path, places)
-    if path.suffix == ".npz" or path.is_file():
+    if stat.S_ISREG(mode):
         return npz.load(path)
-    raise UserError(f"There is no data set {str(name)!r}{_suggestion(str(name))}")
+    raise UserError(
+        f"{printable(path)} is neither a file nor a folder, but a pipe, a socket or a device: give "
+        "the path of an .npz file or of a folder."
+    )
 
 
-def _check_options(
-    name: str | os.PathLike, options: Mapping[str, Any], taken: Mapping[str, Parameter]
-) -> None:
+def _mode(path: Path) -> int | None:
+    """Returns the type of what is at a path, as `stat` has it; None if there is nothing.
+
+    Raises:
+      UserError: This user may not look.
+    """
+    try:
+        return path.stat().st_mode
+    except PermissionError as error:
+        raise denied(path) from error
+    except OSError:  # also a name that is too long, or a loop of links
+        return None
+
+
+def _check_options(name: str, options: Mapping[str, Any], taken: Mapping[str, Parameter]) -> None:
     """Raises a `UserError` if a loader with the parameters `taken` lacks one of the options."""
     if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
         return
     refused = [option for option in options if option not in taken]
     if refused:
-        raise UserError(f"The data set {name} has no option {', '.join(refused)}: leave it out.")
+        raise UserError(
+            f"The data set {printable(name)} has no option {', '.join(refused)}: leave it out."
+        )
 
 
-def _suggestion(name: str) -> str:
-    """Returns the end of the message about an unknown name: what to give instead."""
+def _unknown(given: str, path: Path) -> str:
+    """Returns the message about a name that is neither registered nor a path."""
+    shown = repr(printable(given))
+    if len(shown) > 200:
+        shown = f"{shown[:80]}…, of {len(given)} characters"
+    close = _closest(given, SOURCES.names()) or _nearby(path)
+    papers = None if close else _closest(given, _OF_THE_PAPER)
+    meant = f"did you mean {printable(close)!r}? " if close else ""
+    if papers is not None:
+        meant = (
+            f"the paper's data set {papers} is read by python -m experiments.run --dataset {papers}, "
+            "in a copy of the repository. "
+        )
+    missing = (
+        f"{shown} does not exist" if path.suffix == ".npz" else f"There is no data set {shown}"
+    )
+    return f"{missing}{'; ' if meant else ': '}{meant}{_choices(bool(meant))}"
+
+
+def _choices(begins: bool = False) -> str:
+    """Returns what can be given in place of an unknown name."""
     known = SOURCES.names()
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]!r}? Choose" if close else ": choose"
-    names = f"{meant} one of {', '.join(known)}, or give" if known else ": give"
-    return f"{names} the path of an .npz file, a folder of images or a folder of .npy files."
+    words = f"choose one of {', '.join(known)}, or give" if known else "give"
+    words += " the path of an .npz file, a folder of images or a folder of .npy files."
+    return words[0].upper() + words[1:] if begins else words
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    """Returns the most similar of some names, whatever their case; None if none is similar."""
+    lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), lower, n=1)
+    return lower[close[0]] if close else None
+
+
+def _nearby(path: Path) -> str | None:
+    """Returns an existing path that differs from a missing one in one name, if one is similar."""
+    for missing in (path, *path.parents):
+        try:
+            with os.scandir(missing.parent) as entries:
+                names = [entry.name for entry in itertools.islice(entries, _LISTED)]
+        except OSError:
+            continue  # the folder above is missing too
+        close = _closest(missing.name, names)
+        found = None if close is None else missing.with_name(close) / path.relative_to(missing)
+        return str(found) if found is not None and os.path.exists(found) else None
+    return None

@@ -45,7 +45,7 @@ def rows(table: jax.Array, category: jax.Array) -> jax.Array:
 def hard(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -> jax.Array:
     """A draw c ~ q(c|x), integers [B]. No gradient reaches the logits through it."""
     del temperature
-    return jnp.argmax(logits + noise.gumbel(key, logits.shape), axis=-1)
+    return jnp.argmax(logits + noise.gumbel(key, logits.shape), axis=-1).astype(jnp.int32)
 
 
 def relaxed(key: jax.Array, logits: jax.Array, temperature: jax.Array | float) -> jax.Array:

@@ -56,7 +56,7 @@ class Cholesky:
     @property
     def _inverse(self) -> jax.Array:
         """L⁻¹, [K, D, D]: K solves, whatever the number of codes."""
-        eye = jnp.broadcast_to(jnp.eye(self.mean.shape[-1]), self.factor.shape)
+        eye = jnp.broadcast_to(jnp.eye(self.mean.shape[-1], dtype=jnp.float32), self.factor.shape)
         return jax.scipy.linalg.solve_triangular(self.factor, eye, lower=True)
 
     @property

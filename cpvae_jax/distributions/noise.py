@@ -54,7 +54,7 @@ def gumbel(key: jax.Array, shape: Sequence[int]) -> jax.Array:
 def _words(key: jax.Array, shape: Sequence[int]) -> jax.Array:
     """32 random bits per number; first halves of the blocks fill the first half of the last axis."""
     if jax.random.key_impl(key) != "threefry2x32":
-        return jax.random.bits(key, shape)
+        return jax.random.bits(key, shape, jnp.uint32)
     blocks = (*shape[:-1], -(-shape[-1] // 2))
     row = jnp.zeros(blocks, jnp.uint32)
     for axis, size in enumerate(blocks[:-1]):

@@ -7,12 +7,14 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from cpvae_jax import checks, models, posteriors
 from cpvae_jax.distributions import categorical
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.errors import UserError
 from cpvae_jax.evaluation.estimates import encoding_of_draw
+from cpvae_jax.evaluation.means import standard_error
 from cpvae_jax.types import Params
 
 
@@ -46,8 +48,10 @@ def decomposition(
             f"the posterior {params.config.posterior!r} does not give its density at any z, which "
             "the decomposition needs; leave it out for this model."
         )
-    examples = checks.data(params.config, data, "data")
-    return jax.tree.map(float, _decomposition(params, checks.key(key), examples, draws=draws))
+    examples = checks.data(params, data, "data")
+    found = _decomposition(params, checks.key(key), examples, draws=draws)
+    of_draws = np.asarray(found.pop("of_draws"))
+    return {**jax.tree.map(float, found), "standard_error": standard_error(of_draws)}
 
 
 @partial(jax.jit, static_argnames="draws")
@@ -70,7 +74,7 @@ def _decomposition(
     def draw(at: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         """log q(z|x, c) − log q(z|c) and log q(z|c) − log p(z|c) at one draw of x, c, z."""
         i, key_c, key_z = at
-        c = jax.random.categorical(key_c, encoding.logits[i])
+        c = jax.random.categorical(key_c, encoding.logits[i]).astype(jnp.int32)
         conditional = family.at(encoding.code, model.seen(jnp.full(N, c)))
         z, _ = family.sample(weights, key_z, jax.tree.map(lambda a: a[i], conditional))
         of_each = log_prob(weights, conditional, z)
@@ -78,7 +82,7 @@ def _decomposition(
         log_p = model.log_prior(params, z, model.seen(c)) + math.log(K)
         return of_each[i] - log_q, log_q - log_p
 
-    i = jax.random.randint(key_i, (draws,), 0, N)
+    i = jax.random.randint(key_i, (draws,), 0, N, jnp.int32)
     keys_c, keys_z = jax.random.split(key_c, draws), jax.random.split(key_z, draws)
     mutual_z, match = jax.lax.map(draw, (i, keys_c, keys_z))
     result = {
@@ -87,7 +91,7 @@ def _decomposition(
         "mutual_information_z": jnp.mean(mutual_z),
         "prior_match": jnp.mean(match),
         "entropy_c": entropy_c,
-        "log_K": jnp.log(K),
+        "log_K": jnp.log(jnp.float32(K)),
     }
     kl = result["mutual_information"] + result["prior_match"] - entropy_c + math.log(K)
-    return {**result, "kl": kl, "standard_error": jnp.std(mutual_z + match) / math.sqrt(draws)}
+    return {**result, "kl": kl, "of_draws": mutual_z + match}

@@ -1,4 +1,4 @@
-"""Estimates over a data set: the true bound, the log-likelihood, the aggregated posterior.
+"""Estimates over a data set: the true bound and the log-likelihood.
 
 Data go through in batches of a fixed size. The last batch is filled up and its surplus dropped, so
 that every example counts once and one program is compiled.
@@ -84,11 +84,16 @@ def bound(
     >>> terms.bound.shape, bool((terms.kl_z >= 0).all())
     ((2,), True)
     """
+    _check(estimator, temperature)
+    data = checks.data(params, x)
+    return _bound(params, checks.key(key), data, temperature, estimator=estimator, mesh=mesh)
+
+
+def _check(estimator: str, temperature: float) -> None:
+    """Raise `UserError` for options of the bound that do not exist."""
     if estimator not in ESTIMATORS:
         raise UserError(f"estimator is {estimator!r}; choose one of {', '.join(ESTIMATORS)}.")
     checks.temperature(temperature)
-    data = checks.data(params.config, x)
-    return _bound(params, checks.key(key), data, temperature, estimator=estimator, mesh=mesh)
 
 
 @partial(jax.jit, static_argnames=("estimator", "mesh"))
@@ -107,7 +112,8 @@ def _bound(
     x = likelihoods.of(params.config).observe(params.config, key_x, data)
     x = devices.rows(x, mesh)
     encoding = model.infer(params, x)
-    found = model.terms(params, key_terms, x, encoding, estimator, temperature)
+    relaxation = jnp.asarray(temperature, jnp.float32)
+    found = model.terms(params, key_terms, x, encoding, estimator, relaxation)
     return devices.cut(found, mesh)
 
 
@@ -138,51 +144,17 @@ def bound_terms(
     Raises:
       UserError: As `bound`.
     """
+    _check(estimator, temperature)
     checks.at_least("samples", samples, 1)
-    examples = checks.data(params.config, data, "data")
+    examples = checks.data(params, data, "data")
     key = checks.key(key)
     placed = devices.everywhere(params, mesh)
 
     def once(key: jax.Array, batch: jax.Array) -> dict[str, jax.Array]:
-        terms = bound(placed, key, batch, estimator=estimator, temperature=temperature, mesh=mesh)
-        return terms.named()
+        return _bound(placed, key, batch, temperature, estimator=estimator, mesh=mesh).named()
 
     draws = [in_batches(once, k, examples, BATCH, mesh) for k in jax.random.split(key, samples)]
     return jax.tree.map(lambda *values: np.mean(values, axis=0), *draws)
-
-
-def aggregated_posterior(
-    params: Params,
-    key: jax.Array,
-    data: jax.typing.ArrayLike | Rows,
-    *,
-    mesh: Mesh | None = None,
-) -> np.ndarray:
-    """Eq. (14): q(c) = (1/n) Σ_i q(c|x_i) over a data set.
-
-    Args:
-      params: The model.
-      key: A random key, for the binarisation.
-      data: Examples [N, *shape], or `Rows`.
-      mesh: Devices to spread the examples over.
-
-    Returns:
-      [K]
-
-    Raises:
-      UserError: The data do not suit the model.
-    """
-    readable = checks.readable(params.config, data, "data")
-    return mean_probs(params, checks.key(key), readable, mesh)
-
-
-def mean_probs(
-    params: Params, key: jax.Array, data: jax.Array | Rows, mesh: Mesh | None
-) -> np.ndarray:
-    """`aggregated_posterior` of data that are checked already, which takes long for `Rows`."""
-    one_batch = partial(_probs_of_draw, devices.everywhere(params, mesh), mesh=mesh)
-    probs = in_batches(one_batch, key, data, BATCH, mesh)
-    return np.asarray(np.mean(probs, axis=0, dtype=np.float64), np.float32)
 
 
 @jax.jit
@@ -191,15 +163,6 @@ def encoding_of_draw(params: Params, key: jax.Array, data: jax.Array) -> Encodin
     """The posterior of data [B, *shape], drawn black or white where the model says so."""
     x = likelihoods.of(params.config).observe(params.config, key, data)
     return models.of(params.config).infer(params, x)
-
-
-@partial(jax.jit, static_argnames="mesh")
-@exact
-def _probs_of_draw(
-    params: Params, key: jax.Array, data: jax.Array, *, mesh: Mesh | None
-) -> jax.Array:
-    encoding = encoding_of_draw(params, key, devices.rows(data, mesh))
-    return devices.cut(jax.nn.softmax(models.of(params.config).logits(params, encoding)), mesh)
 
 
 def log_likelihood(
@@ -240,7 +203,7 @@ def log_likelihood(
     checks.at_least("samples", samples, 1)
     checks.at_least("memory", memory, 1)
     config = params.config
-    data = checks.data(config, x)
+    data = checks.data(params, x)
     # Outputs, their softplus and its sum; values, gates and products of the widest layer; z.
     outputs = config.size * likelihoods.of(config).channels
     row = 4 * (4 * outputs + 4 * max(config.hidden) + 6 * config.latent)
@@ -281,10 +244,11 @@ def _log_likelihood(
     def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
         key_draws = jax.random.fold_in(key_weights, number)
         log_weights = model.log_weights(params, key_draws, x, encoding, chunk)
-        within = number * chunk + jnp.arange(chunk) < samples
+        within = number * chunk + jnp.arange(chunk, dtype=jnp.int32) < samples
         log_weights = jnp.where(within[:, None], log_weights, -jnp.inf)
         return jnp.logaddexp(total, jax.nn.logsumexp(log_weights, axis=0)), None
 
-    start = jnp.full(x.shape[0], -jnp.inf)
-    total, _ = jax.lax.scan(more, start, jnp.arange(-(-samples // chunk)))
+    start = jnp.full(x.shape[0], -jnp.inf, jnp.float32)
+    numbers = jnp.arange(-(-samples // chunk), dtype=jnp.int32)
+    total, _ = jax.lax.scan(more, start, numbers)
     return devices.cut(total - math.log(samples), mesh)

@@ -7,9 +7,15 @@ docs/extending.md.
 
 from __future__ import annotations
 
+from typing import Any
+
+import jax
+
 from cpvae_jax.config import Config
+from cpvae_jax.distributions.precision import exact
 from cpvae_jax.likelihoods.base import Likelihood
 from cpvae_jax.registry import LIKELIHOODS
+from cpvae_jax.types import Params
 
 register = LIKELIHOODS.register
 names = LIKELIHOODS.names
@@ -18,6 +24,16 @@ names = LIKELIHOODS.names
 def of(config: Config) -> Likelihood:
     """The likelihood that a configuration names."""
     return LIKELIHOODS[config.likelihood]
+
+
+@exact
+def restored(params: Params, x: jax.Array) -> Any:
+    """x [..., *shape] in the unit of the user's data, given in the model's unit.
+
+    A JAX array of float32; or a NumPy array of float64 where float32 cannot tell the values of a
+    column apart, such as timestamps. Inside a program of yours under `jit` always the former.
+    """
+    return of(params.config).restore(params.likelihood, x)
 
 
 def suiting(kind: str) -> str:

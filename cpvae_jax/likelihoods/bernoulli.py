@@ -1,4 +1,7 @@
-"""Bernoulli(x | sigmoid(output)): black and white pixels, independent given z and c."""
+"""Bernoulli(x | sigmoid(output)): black and white pixels, independent given z and c.
+
+The model's unit is a grey level: integers 0..255, or floats and booleans 0..1.
+"""
 
 from __future__ import annotations
 
@@ -7,33 +10,87 @@ import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax.config import Config
+from cpvae_jax.data.rows import Rows, blocks_of
 from cpvae_jax.distributions import noise
 from cpvae_jax.errors import UserError
-from cpvae_jax.likelihoods.base import Likelihood, flat, shaped
-from cpvae_jax.types import Own
+from cpvae_jax.likelihoods.base import Array, Likelihood, flat, readable, shaped
+from cpvae_jax.likelihoods.unit import warn
+from cpvae_jax.types import Own, Tree
+
+WHITE = 255
+"""White among integers."""
+
+DIM = 0.25
+"""Of white: the data's largest grey level is rarely below, unless they have another unit."""
 
 
 def init(key: jax.Array, config: Config, data: np.ndarray | None) -> Own:
-    """No arrays."""
+    """What `measure` finds, not known yet."""
     del key, config, data
-    return Own({}, {})
+    return Own({}, {"white": jnp.float32(WHITE), "high": jnp.float32(0)})
+
+
+def measure(config: Config, data: np.ndarray | Rows) -> Tree:
+    """How the training data write white.
+
+    Returns:
+      "white", the integer that is white: 1 if the data are the integers 0 and 1, otherwise 255;
+      "high", the largest grey level, from 0 to 1.
+    """
+    del config
+    high = max(float(block.max()) for block in blocks_of(data))
+    integers = data.dtype.kind in "ui"
+    white = 1 if integers and high == 1 else WHITE
+    grey = high / white if integers else high
+    if 0 < grey < DIM:
+        top = WHITE if integers else 1
+        warn(
+            f"the training data reach {high:g} where white is {top}, so all pixels are dark",
+            f"if {high:g} is white, divide them by {high:g}",
+        )
+    return {"white": jnp.float32(white), "high": jnp.float32(grey)}
 
 
 def check(config: Config, array: np.ndarray, name: str) -> None:
     """Raise `UserError` unless the numbers are grey levels, integers 0..255 or floats 0..1."""
     del config
     low, high = array.min(), array.max()
-    integers = array.dtype.kind in "ui"
-    if low < 0 or high > (255 if integers else 1):
+    if low < 0 or high > (WHITE if array.dtype.kind in "ui" else 1):
         raise UserError(
             f"{name} ranges from {low:g} to {high:g}, but a Bernoulli likelihood takes grey levels: "
             "integers from 0 to 255 or floats from 0 to 1. Rescale the data or choose the "
             "likelihood 'gaussian'."
         )
-    if integers and high == 1:
+
+
+def prepare(own: Own, data: Array) -> Array:
+    """Integers as uint8 grey levels 0..255, floats as float32."""
+    if not jnp.issubdtype(data.dtype, jnp.integer):
+        return data if data.dtype == bool else data.astype(jnp.float32, copy=False)
+    if isinstance(data, np.ndarray):
+        data = data.astype(np.uint8, copy=False)
+        if readable(own, data):
+            factor = WHITE // int(own.stats["white"])
+            return data if factor == 1 else data * np.uint8(factor)
+    return jnp.asarray(data) * (WHITE // own.stats["white"]).astype(data.dtype)
+
+
+def compare(config: Config, own: Own, data: np.ndarray, name: str) -> None:
+    """Warn or refuse if data seem to write white otherwise than the training data."""
+    del config
+    known, white = float(own.stats["high"]), int(own.stats["white"])
+    high = float(data.max())
+    integers = data.dtype.kind in "ui"
+    if integers and high > white:
         raise UserError(
-            f"{name} holds the integers 0 and 1, but integers are read as grey levels from 0 to "
-            "255; convert black and white to floats or booleans."
+            f"{name} holds integers up to {high:g}, but the model was trained on the integers 0 and "
+            "1; give those, or floats from 0 to 1."
+        )
+    grey = high / white if integers else high
+    if len(data) > 1 and known and grey and not DIM <= grey / known <= 1 / DIM:
+        warn(
+            f"{name} may have another unit than the training data: its largest value is {high:g}, "
+            f"{grey:.2g} of white, where theirs is {known:.2g} of white"
         )
 
 
@@ -106,5 +163,9 @@ LIKELIHOOD = Likelihood(
     from_input=from_input,
     options=("binarise",),
     suits="grey",
-    description="grey levels, black and white; for real numbers choose --likelihood gaussian",
+    description="ink, drawn black or white by its grey levels; for photographs and other real "
+    "numbers choose --likelihood gaussian",
+    measure=measure,
+    prepare=prepare,
+    compare=compare,
 )

@@ -101,7 +101,12 @@ class LogWeights(Protocol):
 
 class Logits(Protocol):
     def __call__(self, params: Params, encoding: Encoding) -> jax.Array:
-        """Logits of the categories of x, [B, K]."""
+        """Logits of the categories of x, [B, K], without chance: the same in every call."""
+
+
+class Probs(Protocol):
+    def __call__(self, params: Params, key: jax.Array, encoding: Encoding, draws: int) -> jax.Array:
+        """q(c|x) without bias, [B, K]: exact where c is inferred, else from draws of z per example."""
 
 
 class LogPrior(Protocol):
@@ -141,6 +146,7 @@ class Model(NamedTuple):
     terms: GiveTerms
     log_weights: LogWeights
     logits: Logits
+    probs: Probs
     log_prior: LogPrior
     decode: Decode
     generate: Draw

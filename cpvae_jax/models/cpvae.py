@@ -131,11 +131,13 @@ def _expected_over_categories(
     K = params.config.K
 
     def of_category(k: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        category = jnp.full(len(x), k)
+        category = jnp.full(len(x), k, jnp.int32)
         found = parts.draw(params, jax.random.fold_in(key, k), x, encoding, category)
         return found.log_prob, found.kl_below, _kl_z_at_draw(params, found, category)
 
-    each = jax.lax.map(of_category, jnp.arange(K), batch_size=min(K, CATEGORIES_AT_ONCE))
+    each = jax.lax.map(
+        of_category, jnp.arange(K, dtype=jnp.int32), batch_size=min(K, CATEGORIES_AT_ONCE)
+    )
     weights = encoding.probs.T
     log_prob, kl_below, at_draw = (jnp.sum(weights * values, axis=0) for values in each)
     return log_prob, kl_below, at_draw
@@ -160,9 +162,16 @@ def logits(params: Params, encoding: Encoding) -> jax.Array:
     return encoding.logits
 
 
+def probs(params: Params, key: jax.Array, encoding: Encoding, draws: int) -> jax.Array:
+    """q(c|x), [B, K]: the encoder gives it, so nothing is drawn."""
+    del params, key, draws
+    return encoding.probs
+
+
 def reconstruct(params: Params, encoding: Encoding) -> jax.Array:
     """The output at the most probable c and the means of all posteriors."""
-    return parts.reconstruct(params, encoding, jnp.argmax(encoding.logits, axis=-1))
+    category = jnp.argmax(encoding.logits, axis=-1).astype(jnp.int32)
+    return parts.reconstruct(params, encoding, category)
 
 
 MODEL = Model(
@@ -170,6 +179,7 @@ MODEL = Model(
     terms,
     log_weights,
     logits,
+    probs,
     log_prior,
     decode,
     generate,

@@ -78,10 +78,28 @@ def log_weights(
 
 
 def logits(params: Params, encoding: Encoding) -> jax.Array:
-    """Log-responsibilities of the components at the mean of q(z|x), [B, K]."""
+    """log p(c|z) at the mean of q(z|x), [B, K].
+
+    It stands for log q(c|x) where the answer must not depend on chance. `probs` averages over z.
+    """
     family = posteriors.of(params.config)
     z = family.mean(params.weights["posterior"], family.at(encoding.code, None))
     return mixture.log_responsibilities(parts.components(params), z)
+
+
+def probs(params: Params, key: jax.Array, encoding: Encoding, draws: int) -> jax.Array:
+    """q(c|x) = E_q(z|x) p(c|z), [B, K], averaged over `draws` of z per example."""
+    family, prior = posteriors.of(params.config), parts.components(params)
+    conditional = family.at(encoding.code, None)
+
+    def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
+        key_z = jax.random.fold_in(key, number)
+        z, _ = family.sample(params.weights["posterior"], key_z, conditional)
+        return total + jnp.exp(mixture.log_responsibilities(prior, z)), None
+
+    none = jnp.zeros((len(encoding.logits), mixture.size(prior)), jnp.float32)
+    total, _ = jax.lax.scan(more, none, jnp.arange(draws, dtype=jnp.int32))
+    return total / jnp.sum(total, axis=-1, keepdims=True)
 
 
 def reconstruct(params: Params, encoding: Encoding) -> jax.Array:
@@ -94,6 +112,7 @@ MODEL = Model(
     terms,
     log_weights,
     logits,
+    probs,
     log_prior,
     decode,
     generate,

@@ -46,7 +46,8 @@ def _heads(
     widths: Mapping[str, int] = posteriors.of(config).heads(config)
     of_x = {name: layers.linear(heads[name], h) for name in widths}
     if not seen:
-        return jnp.zeros((len(h), 1)), of_x, {n: jnp.zeros((1, w)) for n, w in widths.items()}
+        of_c = {name: jnp.zeros((1, width), jnp.float32) for name, width in widths.items()}
+        return jnp.zeros((len(h), 1), jnp.float32), of_x, of_c
     of_c = {name: heads[name]["category"] for name in widths}
     return layers.linear(heads["logits"], h), of_x, of_c
 

@@ -11,6 +11,9 @@ import numpy as np
 
 from cpvae_jax import devices, likelihoods, networks, posteriors, priors
 from cpvae_jax.config import Config
+from cpvae_jax.data.rows import Rows
+from cpvae_jax.distributions.precision import exact, single
+from cpvae_jax.keys import purpose
 from cpvae_jax.models import parts
 from cpvae_jax.networks import layers
 from cpvae_jax.networks.base import Network, num_features
@@ -18,7 +21,13 @@ from cpvae_jax.priors.base import Start
 from cpvae_jax.types import Params, Tree
 
 
-def init(key: jax.Array, config: Config, data: np.ndarray | jax.Array | None = None) -> Params:
+@exact
+def init(
+    key: jax.Array,
+    config: Config,
+    data: np.ndarray | jax.Array | None = None,
+    measured: Tree | None = None,
+) -> Params:
     """Fresh parameters.
 
     Runs eagerly, so that priors and likelihoods may look at the data with any Python code. The
@@ -27,20 +36,30 @@ def init(key: jax.Array, config: Config, data: np.ndarray | jax.Array | None = N
     Args:
       key: A random key.
       config: The configuration of the model.
-      data: Training examples [N, *shape], which set the scale of real-valued data and whatever the
-        prior starts from them; or None.
+      data: Training examples [N, *shape] in the user's unit, which set the scale of real-valued
+        data and whatever the prior starts from them; or None.
+      measured: What `measure` returned for all training data; by default, of `data`.
     """
     weights, key_prior, key_likelihood = _draw(key, config)
     array = None if data is None else np.asarray(data).reshape(-1, *config.shape)
     own = likelihoods.of(config).init(key_likelihood, config, array)
+    stats = {**own.stats, **(measure(config, array) if measured is None else measured)}
     aggregate = np.full(config.K, 1 / config.K, np.float32)
     params = Params(
         weights={**weights, "likelihood": own.weights, "prior": {}},
-        stats={"aggregate": jnp.asarray(aggregate), "likelihood": own.stats},
+        stats={"aggregate": jnp.asarray(aggregate), "likelihood": stats},
         config=config,
     )
     prior = priors.of(config).init(key_prior, config, _start(params, array))
-    return params.with_weights({**params.weights, "prior": prior})
+    return single(params.with_weights({**params.weights, "prior": prior}))
+
+
+def measure(config: Config, data: np.ndarray | jax.Array | Rows | None) -> Tree:
+    """The likelihood's constants of all training data in the user's unit, the same for all seeds."""
+    if data is None:
+        return {}
+    whole = data if isinstance(data, Rows) else np.asarray(data).reshape(-1, *config.shape)
+    return likelihoods.of(config).measure(config, whole)
 
 
 def template(config: Config) -> Params:
@@ -56,12 +75,24 @@ def template(config: Config) -> Params:
         return jax.eval_shape(lambda params: params, init(jax.random.key(0), config, data))
 
 
+def stats_without_data(config: Config) -> Tree:
+    """The likelihood's constants where there are no data; shapes if it cannot do without.
+
+    Files of earlier versions may lack constants that the likelihood has today: these stand for them.
+    """
+    try:
+        return likelihoods.of(config).init(jax.random.key(0), config, None).stats
+    except Exception:  # a part of the user's own that needs data
+        return template(config).stats["likelihood"]
+
+
 def _start(params: Params, data: np.ndarray | None) -> Start:
     """What a prior may look at."""
     config, likelihood = params.config, likelihoods.of(params.config)
 
     def inputs(x: np.ndarray | jax.Array) -> jax.Array:
-        return likelihood.standardise(params.likelihood, likelihood.expect(config, jnp.asarray(x)))
+        prepared = jnp.asarray(likelihood.prepare(params.likelihood, x))
+        return likelihood.standardise(params.likelihood, likelihood.expect(config, prepared))
 
     return Start(data, inputs, parts.gaussian(params))
 
@@ -87,7 +118,9 @@ def _compiled(config: Config, network: Network) -> Callable[[jax.Array], Drawn]:
 def _weights(key: jax.Array, *, config: Config, network: Network) -> Drawn:
     keys = jax.random.split(key, 6)
     key_network, key_c, key_mean, key_log_var, key_below, key_prior = keys
-    key_posterior, key_likelihood = (jax.random.fold_in(key_prior, n) for n in (1, 2))
+    key_posterior = purpose(key_prior, "posterior weights")
+    key_likelihood = purpose(key_prior, "likelihood arrays")
+    key_further = purpose(key_log_var, "further heads")
     prior = priors.of(config)
     seen = config.K if prior.inferred else 0
     width = num_features(network, config)
@@ -96,7 +129,7 @@ def _weights(key: jax.Array, *, config: Config, network: Network) -> Drawn:
     )
     heads = {}
     for number, (name, n_out) in enumerate(posteriors.of(config).heads(config).items()):
-        further = jax.random.fold_in(key_log_var, number)
+        further = jax.random.fold_in(key_further, number)
         key = (key_mean, key_log_var)[number] if number < 2 else further
         heads[name] = layers.init_linear(key, width, n_out, categories=seen)
     if prior.inferred:

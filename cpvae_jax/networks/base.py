@@ -120,6 +120,6 @@ def num_features(network: Network, config: Config) -> int:
 
     def features(key: jax.Array) -> jax.Array:
         weights = network.init_encoder(key, config)
-        return network.encode(config, weights, jnp.zeros((1, *config.shape)))
+        return network.encode(config, weights, jnp.zeros((1, *config.shape), jnp.float32))
 
     return jax.eval_shape(features, jax.random.key(0)).shape[-1]

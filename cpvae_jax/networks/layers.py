@@ -23,8 +23,8 @@ def init_linear(key: jax.Array, n_in: int, n_out: int, *, categories: int = 0) -
     The rows of W for c are stored separately as a table [K, n_out]. Glorot's rule counts them
     among the inputs.
     """
-    kernel = _glorot(key, (n_in + categories, n_out))
-    layer = {"kernel": kernel[:n_in], "bias": jnp.zeros(n_out)}
+    kernel = _glorot(key, (n_in + categories, n_out), jnp.float32)
+    layer = {"kernel": kernel[:n_in], "bias": jnp.zeros(n_out, jnp.float32)}
     return {**layer, "category": kernel[n_in:]} if categories else layer
 
 

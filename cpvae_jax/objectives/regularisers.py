@@ -11,7 +11,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from cpvae_jax import models
+from cpvae_jax import likelihoods, models
 from cpvae_jax.config import Training
 from cpvae_jax.distributions import categorical
 from cpvae_jax.objectives import views
@@ -57,7 +57,9 @@ def consistency(training: Training) -> Regulariser:
     del training
 
     def regulariser(params: Params, key: jax.Array, x: jax.Array, posterior: Encoding) -> jax.Array:
-        view = models.of(params.config).infer(params, views.affine(key, x))
+        # Views are black, 0 in the unit of the data, where the image does not reach.
+        black = likelihoods.of(params.config).prepare(params.likelihood, jnp.zeros_like(x[:1]))
+        view = models.of(params.config).infer(params, views.affine(key, x - black) + black)
         target = jax.lax.stop_gradient(posterior.probs)
         return -jnp.mean(jnp.sum(target * jax.nn.log_softmax(view.logits), axis=-1))
 

@@ -52,16 +52,18 @@ def affine(key: jax.Array, x: jax.Array) -> jax.Array:
 
 def _interpolation(key: jax.Array, height: int, width: int) -> jax.Array:
     """The matrix [H W, H W] of a random affine map: row p holds the weights of view pixel p."""
-    angle, zoom_y, zoom_x, shear, shift_y, shift_x = jax.random.uniform(key, (6,), minval=-1)
+    changes = jax.random.uniform(key, (6,), jnp.float32, minval=-1)
+    angle, zoom_y, zoom_x, shear, shift_y, shift_x = changes
     cos, sin = jnp.cos(ROTATION * angle), jnp.sin(ROTATION * angle)
     rotation = jnp.array([[cos, -sin], [sin, cos]])
     shearing = jnp.array([[1.0, SHEAR * shear], [0.0, 1.0]])
     scaling = jnp.diag(1 + SCALE * jnp.array([zoom_y, zoom_x]))
-    centre = (jnp.array([height, width]) - 1) / 2
-    rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
+    down, across = (jnp.arange(size, dtype=jnp.float32) for size in (height, width))
+    centre = (jnp.array([height, width], jnp.float32) - 1) / 2
+    rows, columns = jnp.meshgrid(down, across, indexing="ij")
     grid = jnp.stack([rows.ravel(), columns.ravel()], axis=-1) - centre
     moved = SHIFT * jnp.array([height * shift_y, width * shift_x])
     source = grid @ (rotation @ shearing @ scaling).T + centre + moved
-    weights_y = jnp.maximum(0, 1 - jnp.abs(source[:, :1] - jnp.arange(height)))
-    weights_x = jnp.maximum(0, 1 - jnp.abs(source[:, 1:] - jnp.arange(width)))
+    weights_y = jnp.maximum(0, 1 - jnp.abs(source[:, :1] - down))
+    weights_x = jnp.maximum(0, 1 - jnp.abs(source[:, 1:] - across))
     return (weights_y[:, :, None] * weights_x[:, None, :]).reshape(height * width, height * width)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax.config import Config
@@ -38,7 +39,7 @@ class Start(NamedTuple):
         """
         if self.data is None:
             raise UserError("the prior starts from training examples; give initialise some data.")
-        index = jax.random.randint(key, (num,), 0, len(self.data))
+        index = jax.random.randint(key, (num,), 0, len(self.data), jnp.int32)
         return self.inputs(self.data[np.asarray(index)])
 
 

@@ -20,7 +20,7 @@ def init(key: jax.Array, config: Config, start: Start) -> Tree:
     """
     del key, start
     shape = (config.K, config.latent)
-    return {"mean": jnp.zeros(shape), "log_var": jnp.zeros(shape)}
+    return {name: jnp.zeros(shape, jnp.float32) for name in ("mean", "log_var")}
 
 
 def components(config: Config, weights: Tree, encode: Encode) -> Diagonal:

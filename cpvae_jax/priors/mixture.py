@@ -19,7 +19,8 @@ def init(key: jax.Array, config: Config, start: Start) -> Tree:
     """Unit variances around means drawn near zero."""
     del start
     shape = (config.K, config.latent)
-    return {"mean": SPREAD * jax.random.normal(key, shape), "log_var": jnp.zeros(shape)}
+    mean = SPREAD * jax.random.normal(key, shape, jnp.float32)
+    return {"mean": mean, "log_var": jnp.zeros_like(mean)}
 
 
 def components(config: Config, weights: Tree, encode: Encode) -> Diagonal:

@@ -20,7 +20,7 @@ def init(key: jax.Array, config: Config, start: Start) -> Tree:
 def components(config: Config, weights: Tree, encode: Encode) -> Diagonal:
     """One component with zero mean and unit variance."""
     del weights, encode
-    zero = jnp.zeros((1, config.latent))
+    zero = jnp.zeros((1, config.latent), jnp.float32)
     return Diagonal(zero, zero)
 
 

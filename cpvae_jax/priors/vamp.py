@@ -7,6 +7,7 @@ VampPrior", AISTATS 2018.
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 
 from cpvae_jax import likelihoods
 from cpvae_jax.config import Config
@@ -22,7 +23,7 @@ def init(key: jax.Array, config: Config, start: Start) -> Tree:
     of the data. A clipped pixel that left the range would never come back.
     """
     if start.data is None:
-        noise = jax.random.normal(key, (config.K, config.size))
+        noise = jax.random.normal(key, (config.K, config.size), jnp.float32)
         return {"pseudo_inputs": noise.reshape(config.K, *config.shape)}
     examples = start.examples(key, config.K)
     return {"pseudo_inputs": likelihoods.of(config).from_input(examples)}

@@ -12,10 +12,12 @@ from jax.sharding import Mesh
 from cpvae_jax.config import Training
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import sample_of
+from cpvae_jax.keys import purpose
 from cpvae_jax.report import pictures, scores, units
 from cpvae_jax.report.scores import LikelihoodOptions
 from cpvae_jax.storage import run_folder
 from cpvae_jax.storage.run_folder import RunFolder
+from cpvae_jax.training import doubts
 from cpvae_jax.types import Params
 
 
@@ -64,11 +66,13 @@ def write_scores(
       mesh: the devices to spread the work over.
 
     Returns:
-      The scores of the seed with the best validation bound.
+      The scores of the seed with the best validation bound. Under "warnings" are sentences on why
+      its categories may be of no use, see `training.doubts`; none for a sound run.
     """
     began = time.monotonic()
+    history = folder.lines(run_folder.LOG)
     per_seed = []
-    for seed, params, bound, epoch in zip(*trained[:4], strict=True):
+    for place, (seed, params, bound, epoch) in enumerate(zip(*trained[:4], strict=True)):
         found = scores.evaluate(
             params,
             seed,
@@ -78,10 +82,14 @@ def write_scores(
             likelihood=likelihood,
             mesh=mesh,
         )
+        used = {name: found["categories"][name] for name in ("largest_share", "information")}
+        found["warnings"] = doubts.of_run(training, params.config, history, place, **used)
         per_seed.append({"seed": seed, "valid_bound": bound, "best_epoch": epoch, **found})
     about = _about(folder, data, trained, settings, time.monotonic() - began)
-    folder.write_json(run_folder.SCORES, {**about, "seeds": per_seed})
-    return per_seed[trained.best]
+    best = per_seed[trained.best]
+    told = {"warnings": best["warnings"], "seeds": per_seed}
+    folder.write_json(run_folder.SCORES, {**about, **told})
+    return best
 
 
 def _about(
@@ -106,7 +114,7 @@ def draw_pictures(
     folder: RunFolder, seed: int, data: Dataset, params: Params, history: Sequence[dict[str, Any]]
 ) -> None:
     """Draws the pictures of one seed of a run."""
-    key = jax.random.fold_in(jax.random.key(seed), 2)
+    key = purpose(jax.random.key(seed), "pictures")
     with folder.writing():
         pictures.samples(folder.picture("samples"), params, key, data.test)
         pictures.reconstructions(folder.picture("reconstructions"), params, data.test)

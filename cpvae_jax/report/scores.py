@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import api, likelihoods, posteriors, priors
+from cpvae_jax import api, checks, likelihoods, posteriors, priors
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import sample_of
-from cpvae_jax.evaluation import clustering, estimates
+from cpvae_jax.evaluation import estimates, means
 from cpvae_jax.evaluation.decomposition import decomposition
+from cpvae_jax.keys import purpose
+from cpvae_jax.report import agreement, use
 from cpvae_jax.types import Params
 
 DENSITY_SAMPLES = 50_000
@@ -36,7 +37,14 @@ class Keys(NamedTuple):
     @classmethod
     def of(cls, seed: int) -> Keys:
         """Keys that training with the same seed does not use."""
-        return cls(*jax.random.split(jax.random.fold_in(jax.random.key(seed), 1), len(cls._fields)))
+        key = jax.random.key(seed)
+        return cls(
+            bound=purpose(key, "test bound"),
+            relaxed=purpose(key, "relaxed figure"),
+            decomposition=purpose(key, "decomposition"),
+            likelihood=purpose(key, "log-likelihood"),
+            density=purpose(key, "density"),
+        )
 
 
 class LikelihoodOptions(NamedTuple):
@@ -62,7 +70,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Computes every score of a model on the test split.
 
-    Labels are used for the clustering scores only.
+    Labels are used for the clustering scores only; see `agreement.with_labels`.
 
     Args:
       params: the model.
@@ -85,10 +93,12 @@ def evaluate(
     result: dict[str, Any] = {
         "test_bound": mean_and_error(bound),
         "test_terms": {name: mean_and_error(values) for name, values in true.items()},
-        "categories": _use(params.aggregate),
     }
     if posteriors.of(params.config).log_prob is not None:
         result["decomposition"] = decomposition(params, keys.decomposition, data.test)
+    result["categories"] = use.of_categories(
+        params, keys.decomposition, data.test, result.get("decomposition")
+    )
     if prior.inferred:
         result["relaxed_figure"] = _relaxed(params, keys.relaxed, data.test, temperature, mesh)
     if likelihood.samples:
@@ -96,8 +106,7 @@ def evaluate(
             params, keys.likelihood, data.test, bound, options=likelihood, mesh=mesh
         )
     if data.test_labels is not None and not prior.single:
-        categories = np.argmax(api.predict(params, data.test), axis=1)
-        result["clustering"] = clustering.clustering(categories, data.test_labels)
+        result["clustering"] = agreement.with_labels(params, data, seed)
     if data.shape == (1,):
         draws = densities(params, keys.density, data)
         result["wasserstein"] = density_distances(draws, sample_of(data.train))
@@ -140,7 +149,7 @@ def log_likelihood(
 
     Returns:
       mean, standard_error, samples and images; with fewer images than N also `subset_error`, the
-      standard error that their choice adds.
+      part of the standard error that their choice adds.
     """
     samples, images, progress = options
     how: dict[str, Any] = {"samples": samples, "progress": progress, "mesh": mesh}
@@ -150,17 +159,18 @@ def log_likelihood(
     key_choice, key_x, key_weights, key_bound = jax.random.split(key, 4)
     chosen = np.asarray(jax.random.choice(key_choice, len(test), (images,), replace=False))
     config = params.config
-    shaped = jnp.asarray(test[chosen]).reshape(images, *config.shape)
-    x = likelihoods.of(config).observe(config, key_x, shaped)  # 0 and 1 stay when drawn again
+    given = checks.data(params, test[chosen], "data")
+    drawn = likelihoods.of(config).observe(config, key_x, given)  # 0 and 1 stay when drawn again
+    x = likelihoods.restored(params, drawn)
     values = estimates.log_likelihood(params, key_weights, x, **how)
     near = estimates.bound_terms(
         params, key_bound, x, estimator="hard", samples=BOUND_DRAWS, mesh=mesh
     )
-    gap = mean_and_error(values - near["bound"])
+    gap = np.asarray(values - near["bound"], np.float64)
     return {
-        "mean": float(np.mean(bound, dtype=np.float64)) + gap["mean"],
-        "standard_error": mean_and_error(bound)["standard_error"],
-        "subset_error": gap["standard_error"],
+        "mean": float(np.mean(bound, dtype=np.float64)) + float(gap.mean()),
+        "standard_error": means.controlled_error(bound, gap, chosen),
+        "subset_error": means.choice_error(gap, len(test)),
         "samples": samples,
         "images": images,
     }
@@ -204,7 +214,7 @@ def summary(result: dict[str, Any]) -> str:
         f"true test bound {_signed(result['test_bound'])} nats = "
         f"{terms['reconstruction']['mean']:.2f} - KL(c) {terms['kl_c']['mean']:.2f} "
         f"- KL(z) {terms['kl_z']['mean']:.2f}",
-        f"effective number of categories {result['categories']['effective_number']:.1f}",
+        use.summary(result["categories"]),
     ]
     if "relaxed_figure" in result:
         lines.insert(1, f"relaxed figure, not a bound, {_signed(result['relaxed_figure'])} nats")
@@ -213,17 +223,14 @@ def summary(result: dict[str, Any]) -> str:
         how = f"{found['samples']} samples, {found['images']} examples"
         lines.insert(1, f"log-likelihood {_signed(found)} nats, {how}")
     if "clustering" in result:
-        c = result["clustering"]
-        lines.append(
-            f"accuracy {c['accuracy_hungarian']:.3f} (Hungarian), {c['accuracy_majority']:.3f} "
-            f"(majority), NMI {c['nmi']:.3f}, ARI {c['ari']:.3f}"
-        )
+        lines.append(agreement.summary(result["clustering"]))
     if "wasserstein" in result:
         w = result["wasserstein"]
         lines.append(
             f"1-Wasserstein distance to the truth {w['aggregate']:.4f}, with uniform c "
             f"{w['uniform']:.4f}, of the training set {w['floor']:.4f}"
         )
+    lines += [f"note: {warning}" for warning in result.get("warnings", ())]
     return "\n".join(lines)
 
 
@@ -233,12 +240,5 @@ def _signed(value: dict[str, float]) -> str:
 
 def mean_and_error(values: np.ndarray) -> dict[str, float]:
     """The mean over examples [N] and its standard error."""
-    error = np.std(values, dtype=np.float64) / np.sqrt(len(values))
-    return {"mean": float(np.mean(values, dtype=np.float64)), "standard_error": float(error)}
-
-
-def _use(aggregate: jax.Array) -> dict[str, Any]:
-    """q(c), and exp of its entropy: the effective number of categories."""
-    q = np.asarray(aggregate, np.float64)
-    entropy = -np.sum(q * np.log(np.maximum(q, 1e-30)))
-    return {"aggregate": q.tolist(), "effective_number": float(np.exp(entropy))}
+    error = means.standard_error(values)
+    return {"mean": float(np.mean(values, dtype=np.float64)), "standard_error": error}

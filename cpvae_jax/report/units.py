@@ -57,7 +57,8 @@ def as_grey(config: Config, data: np.ndarray, outputs: np.ndarray) -> np.ndarray
 
 def is_standardised(config: Config) -> bool:
     """Whether the networks see the data in another unit than the data's own."""
-    return likelihoods.of(config).standardise is not base.as_given
+    likelihood = likelihoods.of(config)
+    return likelihood.standardise is not base.as_given or likelihood.restore is not base.same
 
 
 def comparable(params: Params, x: np.ndarray) -> np.ndarray:
@@ -70,5 +71,6 @@ def comparable(params: Params, x: np.ndarray) -> np.ndarray:
     leading = x.shape[: x.ndim - len(config.shape)]
     if config.size == 1:
         return x.reshape(*leading, 1)
-    standardise = likelihoods.of(config).standardise
-    return np.asarray(standardise(params.likelihood, jnp.asarray(x))).reshape(*leading, -1)
+    likelihood, own = likelihoods.of(config), params.likelihood
+    prepared = jnp.asarray(likelihood.prepare(own, np.asarray(x)))
+    return np.asarray(likelihood.standardise(own, prepared)).reshape(*leading, -1)

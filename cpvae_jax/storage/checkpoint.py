@@ -7,17 +7,18 @@ unfinished or damaged one.
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
-from cpvae_jax.storage import arrays, files, legacy, manifest
+from cpvae_jax.storage import arrays, failures, files, folders, legacy, manifest, prng
 from cpvae_jax.types import Params, Tree
 
 FOLDER = "checkpoints"
@@ -36,9 +37,10 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         import orbax.checkpoint as ocp
 
-        self.folder = folder.absolute()
+        self.folder = folder
+        self._stack = ExitStack()
         self._manager = ocp.CheckpointManager(
-            self.folder,
+            self._stack.enter_context(folders.for_arrays(folder)),
             item_handlers={
                 "params": arrays.handler(),
                 "config": ocp.JsonCheckpointHandler(multiprocessing_options=arrays.alone()),
@@ -55,17 +57,27 @@ class Checkpoints:
         """The last step, or None."""
         return max(_steps(self.folder), default=None)
 
-    def read_state(self, step: int, template: Tree) -> Tree:
+    def read_state(
+        self, step: int, template: Tree, defaults: arrays.Defaults | None = None
+    ) -> Tree:
         """The training state of a step, with the shapes of `template`.
+
+        Args:
+          step: The step.
+          template: Shapes and types; its random keys must be of the implementation of the run's.
+          defaults: Arrays that may be missing in the files of an earlier version, see
+            `arrays.restore`.
 
         Raises:
           UserError: It is damaged, or belongs to another training.
         """
         folder = self.folder / str(step)
-        with _explained(folder):
-            manifest.verify(folder, ["state"])
+        with failures.explained(folder):
+            about = manifest.verify(folder, ["state"])
+            prng.check(folder / "state", about.keys, template)
+            older = about.format < manifest.FORMAT
             try:
-                return arrays.restore(folder / "state", template)
+                return arrays.restore(folder / "state", template, defaults if older else None)
             except manifest.MisfitError as error:
                 raise UserError(
                     f"its state belongs to another training ({error}); resume with the model, the "
@@ -83,24 +95,24 @@ class Checkpoints:
         """
         import orbax.checkpoint as ocp
 
-        if step in _steps(self.folder):
-            return
-        items = {
-            "params": ocp.args.PyTreeSave(arrays.as_stored(_arrays(params))),
-            "config": ocp.args.JsonSave(params.config.to_dict()),
-        }
+        trees = {"params": arrays.as_stored(_arrays(params))}
         if state is not None:
-            items["state"] = ocp.args.PyTreeSave(arrays.as_stored(state))
+            trees["state"] = arrays.as_stored(state)
+        expected = {name: arrays.named(tree) for name, tree in trees.items()}
+        items = {name: ocp.args.PyTreeSave(tree) for name, tree in trees.items()}
+        items["config"] = ocp.args.JsonSave(params.config.to_dict())
         try:
+            if step in _steps(self.folder):
+                return
             self._manager.save(step, args=ocp.args.Composite(**items))
             self._manager.wait_until_finished()
-            manifest.write(self.folder / str(step))
+            manifest.write(self.folder / str(step), expected, prng.names(state))
             for old in sorted(_steps(self.folder))[:-KEPT]:
                 self._remove(old)
         # A full disk is an OSError, a ValueError or a RuntimeError, depending on the layer.
         except (OSError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"the checkpoint {self.folder / str(step)} cannot be written ({_reason(error)}); "
+                f"the checkpoint {self.folder / str(step)} cannot be written ({failures.reason(error)}); "
                 "free some disk space or fix the permissions. An earlier checkpoint, if there is "
                 "one, is whole, and a run can be resumed from it."
             ) from error
@@ -112,22 +124,23 @@ class Checkpoints:
 
     def close(self) -> None:
         """End Orbax's threads."""
-        self._manager.close()
+        with self._stack:
+            self._manager.close()
 
 
 @contextmanager
-def open_for(folder: str | Path) -> Iterator[Checkpoints]:
+def open_for(folder: str | os.PathLike[str]) -> Iterator[Checkpoints]:
     """A folder of checkpoints to write to; it is made if missing, and unfinished steps are removed.
 
     Raises:
       UserError: The folder cannot be written.
     """
-    path = Path(folder)
+    path = folders.resolved(folder)
     with _quiet():
         try:
             path.mkdir(parents=True, exist_ok=True)
             for child in path.iterdir():
-                if child.name.split(".")[0].isdigit() and not (child / manifest.FILE).exists():
+                if _UNFINISHED.fullmatch(child.name) and not files.there(child / manifest.FILE):
                     shutil.rmtree(child)
             steps = Checkpoints(path)
         except OSError as error:
@@ -140,49 +153,81 @@ def open_for(folder: str | Path) -> Iterator[Checkpoints]:
             steps.close()
 
 
-def save(folder: str | Path, params: Params) -> None:
-    """Save a model to a new folder.
+_UNFINISHED = re.compile(r"\d+(\.orbax-checkpoint-tmp.*)?")
+"""Names of steps, and of steps that Orbax was writing."""
+
+
+def save(folder: str | os.PathLike[str], params: Any) -> None:
+    """Save a model, or the one that a training returned as its `params`, to a new folder.
 
     Raises:
-      UserError: The folder is not empty, or cannot be written.
+      UserError: The folder is not empty, or cannot be written; or `params` is something else.
     """
-    path = Path(folder)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    model = getattr(params, "params", params)
+    if not isinstance(model, Params):
+        raise UserError(
+            f"params is {type(params).__name__} and not a model; give the folder, then the model."
+        )
+    path = folders.resolved(folder)
+    with files.reading(path):
+        taken = files.there(path) and (not path.is_dir() or any(path.iterdir()))
+    if taken:
         raise UserError(f"{path} exists and is not an empty folder; choose another one to save to.")
+    arrays.named(_arrays(model))  # before anything is written
     with open_for(path) as steps:
-        steps.write(0, params)
+        steps.write(0, model)
 
 
-def read(folder: str | Path, template: Callable[[Config], Params]) -> Params:
+def read(
+    folder: str | os.PathLike[str],
+    template: Callable[[Config], Params],
+    defaults: Callable[[Config], Tree] | None = None,
+) -> Params:
     """The model that `save` wrote, or the best one of a training run's folder.
 
     Args:
       folder: The folder.
       template: Gives the parameters of a configuration as shapes and types.
+      defaults: Gives the constants of the likelihood where there are no data. They take the place
+        of those that a model of an earlier version lacks.
 
     Raises:
       UserError: The folder is missing, holds no model, is damaged, or disagrees with its
         configuration.
     """
-    path = Path(folder)
-    if not path.is_dir():
-        raise UserError(f"{path} is not a folder; give the folder of a run or of a saved model.")
-    inner = path / FOLDER if (path / FOLDER).is_dir() else path
-    found = _steps(inner)
+    path = folders.resolved(folder)
+    with files.reading(path):
+        if not path.is_dir():
+            raise UserError(
+                f"{path} is not a folder; give the folder of a run or of a saved model."
+            )
+        inner = path / FOLDER if (path / FOLDER).is_dir() else path
+        found = _steps(inner)
     if not found:
         raise UserError(
             f"{path} holds no saved model; give the folder of a run or of a saved model."
         )
     step = inner / str(max(found))
-    with _quiet(), _explained(step):
-        written = manifest.verify(step, ["params", "config"])
+    with _quiet(), failures.explained(step):
+        written = manifest.verify(step, ["params", "config"]).format
         values = files.read_json(step / CONFIG)
         if not isinstance(values, dict):
             raise files.DamagedError(f"{CONFIG} is not a configuration")
         now = template(Config.from_dict(values))
+
+        def without_data() -> Params:
+            stats = {} if defaults is None else {"likelihood": defaults(now.config)}
+            return now.with_stats(**stats)
+
         if written == 1:
-            return legacy.to_params(arrays.restore(step / "params", legacy.template(now)), now)
-        restored = arrays.restore(step / "params", _arrays(now))
+            restored = arrays.restore(
+                step / "params", legacy.template(now), lambda: legacy.template(without_data())
+            )
+            return legacy.to_params(restored, now)
+        older = written < manifest.FORMAT
+        restored = arrays.restore(
+            step / "params", _arrays(now), (lambda: _arrays(without_data())) if older else None
+        )
     return Params(**restored, config=now.config)
 
 
@@ -207,43 +252,10 @@ def _quiet() -> Iterator[None]:
 
 def _steps(folder: Path) -> list[int]:
     """The complete steps of a folder; the manifest is written last."""
-    names = (child.name for child in folder.iterdir() if (child / manifest.FILE).exists())
-    return [int(name) for name in names if name.isdigit()]
+    names = (child.name for child in folder.iterdir() if child.name.isdecimal())
+    return [int(name) for name in names if files.there(folder / name / manifest.FILE)]
 
 
 def _arrays(params: Params) -> dict[str, Tree]:
     """Parameters as a plain dictionary, readable without this package's classes."""
     return {"weights": params.weights, "stats": params.stats}
-
-
-@contextmanager
-def _explained(step: Path) -> Iterator[None]:
-    """Turns every error in reading a step into a `UserError` that names it."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"the checkpoint {step} cannot be loaded: {error}") from error
-    except manifest.NewerError as error:
-        raise UserError(
-            f"the checkpoint {step} was written by a newer version of cpvae_jax ({error}); load it "
-            "with that version."
-        ) from error
-    # Orbax may raise anything for files that fit their manifest.
-    except Exception as error:
-        raise UserError(
-            f"the checkpoint {step} is damaged or was not written by cpvae_jax "
-            f"({_first_line(error)}); move that folder away to use an earlier one in {step.parent}, "
-            "if there is one."
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """Why writing failed, in few words; some layers report a full disk at great length."""
-    full = os.strerror(errno.ENOSPC)
-    if full in str(error):
-        return full
-    return error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

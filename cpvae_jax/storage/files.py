@@ -10,12 +10,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from cpvae_jax.errors import UserError
+
 SMALL = 2**20
 """The largest JSON file that is read, in bytes."""
 
 
 class DamagedError(ValueError):
     """Raised for a damaged file. The message names the file and completes a caller's sentence."""
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """A block whose errors of the operating system become a `UserError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> UserError:
+    """The error for a file or folder that may be whole, but that the system does not let us read."""
+    return UserError(
+        f"{path} cannot be read ({error.strerror or error}); check its permissions, and those of "
+        "the folders that it is in."
+    )
+
+
+def there(path: Path) -> bool:
+    """Whether something has this path; `OSError` where the system does not say."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def replace(path: Path, text: str) -> None:
@@ -42,6 +70,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
       DamagedError: The file is missing, a link, larger than `SMALL`, or not valid JSON.
+      OSError: The system does not let us read it; it may be whole.
     """
     try:
         about = path.lstat()
@@ -52,7 +81,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except DamagedError:
         raise
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise DamagedError(f"{path.name} is missing") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path.name} cannot be read") from error

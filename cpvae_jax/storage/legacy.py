@@ -11,7 +11,7 @@ from cpvae_jax.types import Params, Tree
 
 
 def template(now: Params) -> dict[str, Tree]:
-    """The arrays of format 1, as shapes and types, for a model whose template today is `now`."""
+    """The arrays of format 1 for a model whose template today is `now`: shapes, or arrays of it."""
     return _renamed(now, _flat_shape(now))
 
 
@@ -56,13 +56,19 @@ def _flat_shape(now: Params) -> dict[str, Tree]:
     """Arrays that held x flat, and the mean that the standard normal prior used to store."""
     config = now.config
 
-    def flat(leaf: Any, axes: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((*leaf.shape[:axes], config.size), leaf.dtype)
+    def flat(leaf: Any, axes: int) -> Any:
+        shape = (*leaf.shape[:axes], config.size)
+        if isinstance(leaf, jax.ShapeDtypeStruct):
+            return jax.ShapeDtypeStruct(shape, leaf.dtype)
+        return jnp.reshape(leaf, shape)
 
     prior = dict(now.weights["prior"])
     if "pseudo_inputs" in prior:
         prior["pseudo_inputs"] = flat(prior["pseudo_inputs"], 1)
     if config.prior == "vae":
         prior["mean"] = jax.ShapeDtypeStruct((1, config.latent), jnp.float32)
-    likelihood = {name: flat(leaf, 0) for name, leaf in now.stats["likelihood"].items()}
+    likelihood = {
+        name: flat(leaf, 0) if leaf.shape == config.shape else leaf
+        for name, leaf in now.stats["likelihood"].items()
+    }
     return {"prior": prior, "likelihood": likelihood}

@@ -1,7 +1,7 @@
 """Checks the files of a checkpoint before anything opens them.
 
-A manifest lists every file of a folder with its length and SHA-256. It is written last, so a
-folder without one is unfinished. A stranger's files may come with a manifest that fits, so the
+A manifest lists every file of a folder with its length and SHA-256, and the arrays that must be
+among them. It is written last, so a folder without one is unfinished. A stranger's files may come with a manifest that fits, so the
 arrays are also compared with the model that the configuration describes, by their plain zarr
 metadata, and no file is opened whose length does not follow from it.
 """
@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,16 @@ from cpvae_jax.storage.files import DamagedError
 
 FILE = "manifest.json"
 
-FORMAT = 2
-"""The format of checkpoints: raise it when earlier versions cannot read new ones."""
+ARRAY = ".zarray"
+"""The file that describes an array, in the folder of the array."""
+
+FORMAT = 3
+"""The format of checkpoints: raise it when earlier versions cannot read new ones.
+
+3: the manifest lists the arrays, and the kind of random keys among them
+2: arrays keep the shape of x
+1: x is flat, and arrays have other names (`legacy`)
+"""
 
 
 class MisfitError(DamagedError):
@@ -35,15 +43,44 @@ class NewerError(ValueError):
     """Raised for a folder in a format that this version does not know."""
 
 
-def write(folder: Path) -> None:
-    """Write the manifest of a folder, atomically."""
-    facts = {name: _facts(folder / name) for name in _names(folder)}
-    text = json.dumps({"format": FORMAT, "files": facts}, indent=1)
-    files.replace(folder / FILE, text)
+class About(NamedTuple):
+    """What a manifest says about a checkpoint.
+
+    Attributes:
+      format: Its format.
+      keys: The implementations of the random keys in it; None if the manifest does not say.
+    """
+
+    format: int
+    keys: list[str] | None
 
 
-def verify(folder: Path, items: Sequence[str]) -> int:
-    """The format of a checkpoint, after checking its files against the manifest.
+def write(
+    folder: Path, arrays: Mapping[str, Mapping[str, Any]] | None = None, keys: Sequence[str] = ()
+) -> None:
+    """Write the manifest of a folder, atomically.
+
+    Args:
+      folder: The checkpoint.
+      arrays: The arrays that must be there: by item, shape and type of each array by name.
+      keys: The implementations of the random keys among them.
+
+    Raises:
+      DamagedError: Not all of them are there. No manifest is written then.
+    """
+    for item, leaves in (arrays or {}).items():
+        fits(folder / item, leaves)
+    about = {
+        "format": FORMAT,
+        "keys": list(keys),
+        "arrays": {item: sorted(leaves) for item, leaves in (arrays or {}).items()},
+        "files": {name: _facts(folder / name) for name in _names(folder)},
+    }
+    files.replace(folder / FILE, json.dumps(about, indent=1))
+
+
+def verify(folder: Path, items: Sequence[str]) -> About:
+    """What the manifest of a checkpoint says, after checking the files against it.
 
     Args:
       folder: The checkpoint.
@@ -52,6 +89,7 @@ def verify(folder: Path, items: Sequence[str]) -> int:
     Raises:
       DamagedError: A file is missing, added or changed.
       NewerError: A newer version wrote it.
+      OSError: A file cannot be read; it may be whole.
     """
     found = files.read_json(folder / FILE)
     if not (isinstance(found, dict) and isinstance(found.get("files"), dict)):
@@ -67,7 +105,25 @@ def verify(folder: Path, items: Sequence[str]) -> int:
             raise DamagedError(f"{name} has another length")
         if _facts(folder / name) != facts:
             raise DamagedError(f"{name} has other contents")
-    return found["format"] if isinstance(found.get("format"), int) else FORMAT
+    for item, names in _listed_arrays(found).items():
+        for name in names if item in items else ():
+            if f"{item}/{name}/{ARRAY}" not in listed:
+                raise DamagedError(f"the array {item}/{name} is missing")
+    version = found["format"] if isinstance(found.get("format"), int) else FORMAT
+    keys = found.get("keys")
+    return About(version, [str(key) for key in keys] if isinstance(keys, list) else None)
+
+
+def _listed_arrays(found: Mapping[str, Any]) -> dict[str, list[Any]]:
+    arrays = found.get("arrays", {})
+    if not (isinstance(arrays, dict) and all(isinstance(names, list) for names in arrays.values())):
+        raise DamagedError(f"{FILE} is not a manifest")
+    return arrays
+
+
+def stored(folder: Path) -> dict[str, Path]:
+    """The description of each array in a folder of zarr arrays, by the array's name."""
+    return {path.parent.name: path for path in sorted(folder.glob(f"*/{ARRAY}"))}
 
 
 def fits(folder: Path, leaves: Mapping[str, Any]) -> None:
@@ -75,7 +131,8 @@ def fits(folder: Path, leaves: Mapping[str, Any]) -> None:
 
     The error is a `MisfitError` where an array has another name, shape or type.
 
-    Arrays are stored uncompressed, so reading takes the memory of the model, whoever wrote them.
+    Arrays are stored uncompressed, so reading takes the memory of the model, whoever wrote them. A
+    type of 32 bits fits one of 64, and the reverse.
 
     Args:
       folder: The folder of arrays.
@@ -84,7 +141,7 @@ def fits(folder: Path, leaves: Mapping[str, Any]) -> None:
     for name in _names(folder):
         if name.split("/")[0] not in leaves and (folder / name).stat().st_size > files.SMALL:
             raise DamagedError(f"{name} is larger than {files.SMALL} bytes")
-    there = {path.parent.name: path for path in sorted(folder.glob("*/.zarray"))}
+    there = stored(folder)
     for name in sorted(there.keys() ^ leaves.keys()):
         raise MisfitError(
             f"the array {name} {'is missing' if name in leaves else 'is not part of the model'}"
@@ -93,18 +150,16 @@ def fits(folder: Path, leaves: Mapping[str, Any]) -> None:
         about = files.read_json(there[name])
         if not isinstance(about, dict) or about.get("compressor") or about.get("filters"):
             raise DamagedError(f"the array {name} is compressed")
-        if about.get("shape") != list(leaf.shape) or _dtype(about) != leaf.dtype:
+        dtype = _dtype(about)
+        if about.get("shape") != list(leaf.shape) or not _alike(dtype, np.dtype(leaf.dtype)):
             raise MisfitError(
                 f"the array {name} is {about.get('dtype')} of shape {about.get('shape')} and not "
                 f"{leaf.dtype} of shape {list(leaf.shape)}"
             )
         if not _divide(leaf.shape, about.get("chunks")):
             raise DamagedError(f"the array {name} is split into pieces of {about.get('chunks')}")
-        pieces = [path for path in there[name].parent.iterdir() if path.name != ".zarray"]
-        if (
-            sum(path.stat().st_size for path in pieces)
-            != math.prod(leaf.shape) * leaf.dtype.itemsize
-        ):
+        pieces = [path for path in there[name].parent.iterdir() if path.name != ARRAY]
+        if sum(path.stat().st_size for path in pieces) != math.prod(leaf.shape) * dtype.itemsize:
             raise DamagedError(f"the array {name} has another length")
 
 
@@ -118,6 +173,14 @@ def _divide(shape: Sequence[int], pieces: Any) -> bool:
             for n, p in zip(shape, pieces, strict=True)
         )
     )
+
+
+def _alike(found: Any, wanted: np.dtype) -> bool:
+    """Whether an array of one type can be read as the other: with JAX_ENABLE_X64=1 both occur."""
+    if found is None or found == wanted:
+        return found == wanted
+    sizes = {found.itemsize, wanted.itemsize}
+    return found.kind == wanted.kind and found.kind in "iuf" and sizes == {4, 8}
 
 
 def _dtype(about: Mapping[str, Any]) -> Any:

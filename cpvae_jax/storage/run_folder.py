@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from cpvae_jax.errors import UserError
-from cpvae_jax.storage import files
+from cpvae_jax.storage import files, folders, same_run
 
 CONFIG, SESSIONS, LOG, SCORES = "config.json", "sessions.jsonl", "metrics.jsonl", "metrics.json"
 PICTURES = "pictures"
 LOCK = ".lock"
 
-FORMAT = 2
-"""The format of runs: raise it when this version cannot continue the runs of the one before."""
+FORMAT = same_run.FORMAT
 
 
 class RunFolder:
@@ -59,8 +58,8 @@ class RunFolder:
                 found.append(json.loads(line))
             except (ValueError, RecursionError) as error:
                 raise UserError(
-                    f"line {number} of {self.path / name} is damaged; remove that line to continue "
-                    "without it."
+                    f"line {number} of {self.path / name} is damaged; put a copy of that file "
+                    "aside, and take the line out to continue without it."
                 ) from error
         return found
 
@@ -132,6 +131,7 @@ def open_run(
       UserError: the folder holds a run with other settings, a run that was not to be continued,
         or something else; another program has it; or it cannot be written.
     """
+    path = folders.resolved(path)
     if not writer:
         yield Elsewhere(path)
         return
@@ -148,40 +148,18 @@ def open_run(
 
 
 def _check(path: Path, settings: dict[str, Any], *, resume: bool) -> None:
-    if (path / CONFIG).exists():
-        _check_same(path, read(path / CONFIG), settings)
-        if not resume:
-            raise UserError(
-                f"{path} already holds this run; add --resume (resume=True in Python) to continue "
-                "it, or choose another folder."
-            )
-    elif path.exists() and not _empty(path):
-        raise UserError(f"{path} exists and holds no run; choose another folder.")
-    elif resume:
-        raise UserError(f"{path} holds no run to resume; start one without --resume.")
-
-
-def _check_same(path: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Raise `UserError` unless a run was made with these settings, by a version of this format."""
-    there = found.get("format")
-    if there == 1:
-        raise UserError(
-            f"{path} holds a run of an older version (format 1), which can be loaded, sampled and "
-            "passed to fit as init, but not resumed; choose another folder."
-        )
-    if there != FORMAT:
-        raise UserError(
-            f"{path} holds a run of another version (format {there}, not {FORMAT}); resume it with "
-            "that version, or choose another folder."
-        )
-    different = sorted(
-        key for key in found.keys() | settings.keys() if found.get(key) != settings.get(key)
-    )
-    if different:
-        raise UserError(
-            f"{path} holds a run with other settings (different: {', '.join(different)}); choose "
-            "another folder."
-        )
+    with files.reading(path):
+        if files.there(path / CONFIG):
+            same_run.check(path, read(path / CONFIG), settings)
+            if not resume:
+                raise UserError(
+                    f"{path} already holds this run; add --resume (resume=True in Python) to "
+                    "continue it, or choose another folder."
+                )
+        elif files.there(path) and not _empty(path):
+            raise UserError(f"{path} exists and holds no run; choose another folder.")
+        elif resume:
+            raise UserError(f"{path} holds no run to resume; start one without --resume.")
 
 
 def _empty(path: Path) -> bool:
@@ -229,13 +207,17 @@ def locked(path: Path) -> Iterator[bool]:
 
 def result(path: Path) -> dict[str, Any]:
     """The contents of a JSON file that a command wrote; `UserError` if it is damaged."""
-    return read_json(path, "remove it and run the command again")
+    return read_json(path, "move it away, and run the command that wrote it again")
 
 
 def finished(path: Path) -> dict[str, Any]:
     """The settings of the finished run in a folder; `UserError` if there is no finished run."""
-    if not (path / SCORES).exists():
-        raise UserError(f"{path} holds no finished run; give the folder of a run that has ended.")
+    path = folders.resolved(path)
+    with files.reading(path):
+        if not files.there(path / SCORES):
+            raise UserError(
+                f"{path} holds no finished run; give the folder of a run that has ended."
+            )
     return read(path / CONFIG)
 
 
@@ -262,4 +244,6 @@ def read_json(path: Path, remedy: str) -> dict[str, Any]:
             raise files.DamagedError("it is not a JSON object")
     except files.DamagedError as error:
         raise UserError(f"{path} is damaged ({error}); {remedy}.") from error
+    except OSError as error:
+        raise files.unreadable(path, error) from error
     return found

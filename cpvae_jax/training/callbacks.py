@@ -8,6 +8,7 @@ command line: see docs/extending.md.
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -72,7 +73,9 @@ def as_callback(given: Callback | Callable[[Run], Any]) -> Callback:
 class Bar(Callback):
     """A progress bar on stderr, with the terms of the best seed; hidden where it is no terminal.
 
-    The time left counts all epochs, because nobody knows when early stopping will end training.
+    Nobody knows when early stopping will end training. Where it can, the bar gives two times: those
+    left if the validation bound does not rise any more, and if it keeps rising until the last
+    epoch. Otherwise the end is known, and the bar fills up.
 
     Args:
       quiet: Show nothing.
@@ -80,7 +83,8 @@ class Bar(Callback):
     """
 
     def __init__(self, quiet: bool = False, always: bool = False) -> None:
-        self._disable = True if quiet or not processes.first() else False if always else None
+        hidden = quiet or not processes.first() or sys.stderr is None
+        self._disable = True if hidden else False if always else None
         self._bar: Any = None
 
     def start(self, run: Run) -> None:
@@ -92,10 +96,12 @@ class Bar(Callback):
             unit="epoch",
             desc="training",
             mininterval=0.5,
+            bar_format=_time_left(run),
         )
 
     def epoch(self, run: Run) -> None:
         """Advance the bar."""
+        self._bar.bar_format = _time_left(run)
         seed = int(np.argmax(np.nan_to_num(run.metrics["valid_bound"], nan=-np.inf)))
         value = {name: float(values[seed]) for name, values in run.metrics.items()}
         self._bar.set_postfix_str(
@@ -111,6 +117,18 @@ class Bar(Callback):
         """Leave the bar as it stands."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _time_left(run: Run) -> str | None:
+    """The format of a bar whose end early stopping decides; None, for that of tqdm, elsewhere."""
+    last, earliest, pace = run.training.epochs, run.earliest_end, run.seconds_per_epoch
+    if earliest >= last:
+        return None
+    left = ""
+    if pace is not None and not run.finished:
+        least, most = (tqdm.format_interval(pace * (end - run.epoch)) for end in (earliest, last))
+        left = f", {pace:.2g}s/epoch, at least {least} and at most {most} left"
+    return f"{{desc}}: epoch {{n_fmt}} of at most {last} [{{elapsed}}{left}{{postfix}}]"
 
 
 class Log(Callback):

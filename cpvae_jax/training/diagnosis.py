@@ -43,7 +43,8 @@ def raise_if_diverged(
     skipped = count.get("skipped", SKIPS)
     blame = {name.removeprefix("skipped_"): n for name, n in count.items() if name != "skipped"}
     terms = ", ".join(f"{TERMS.get(name, name)} in {n}" for name, n in blame.items() if n)
-    low, high, spread = (float(f(data)) for f in (np.min, np.max, np.std))
+    values = np.asarray(data, np.float64)  # squares of float32 may overflow
+    low, high, spread = (float(f(values)) for f in (np.min, np.max, np.std))
     best = int(state.best_epoch[seed])
     kept = f"best parameters, of epoch {best}," if best else "initial parameters"
     raise UserError(

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import jax
@@ -17,17 +15,17 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from cpvae_jax import checks, devices, processes
+from cpvae_jax import checks, devices
 from cpvae_jax.config import Config, Training
-from cpvae_jax.data.dataset import split, tenth
-from cpvae_jax.data.rows import Rows, sample_of
+from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
-from cpvae_jax.evaluation import estimates
-from cpvae_jax.storage import checkpoint, run_folder
+from cpvae_jax.evaluation import aggregate
+from cpvae_jax.keys import purpose
+from cpvae_jax.storage import arrays
 from cpvae_jax.storage.run_folder import RunFolder
+from cpvae_jax.training import continuing, doubts, examples
 from cpvae_jax.training import program as programs
 from cpvae_jax.training import recipe as recipes
-from cpvae_jax.training import step
 from cpvae_jax.training.callbacks import (
     Bar,
     Callback,
@@ -40,8 +38,6 @@ from cpvae_jax.training.program import Program
 from cpvae_jax.training.run import Row, Run, rows
 from cpvae_jax.training.step import SKIPS, TrainState
 from cpvae_jax.types import Params
-
-Data = jax.Array | Rows
 
 
 class Fit(NamedTuple):
@@ -84,7 +80,8 @@ def fit(
     """Train a model until the validation bound stops rising.
 
     Ctrl-C ends training after the current epoch and returns the best model so far, with a
-    warning. So does a divergence: five steps in a row whose loss or gradient is not finite.
+    warning. So does a divergence: five steps in a row whose loss or gradient is not finite. Other
+    warnings: training is to end inside the warm-up, or it left categories that carry almost nothing.
 
     Args:
       key: A random key, or an array [R] of keys to train R seeds in one program.
@@ -96,7 +93,8 @@ def fit(
       optimiser: Any optax transformation in place of Adam with the recipe's schedule.
       init: Parameters to start from, such as those of an earlier model, in place of fresh ones.
       folder: A new folder for checkpoints and a log; `cpvae_jax.load` reads the model from it.
-      resume: Continue the training in `folder`, to the same numbers as without a break.
+      resume: Continue the training in `folder`, on the same data, to the same numbers as without a
+        break.
       callbacks: Called after each epoch; see `training.callbacks`. By default a progress bar.
       mesh: Devices to spread seeds and batches over; see `cpvae_jax.devices.mesh`.
 
@@ -116,8 +114,9 @@ def fit(
     if resume and folder is None:
         raise UserError("resume needs the folder of the run; give it as folder.")
     keys = jnp.atleast_1d(checks.keys(key))
-    train_data, valid_data = _data(config, train, valid)
+    train_data, valid_data = examples.checked(config, train, valid)  # in the user's unit
     training = recipes.resolve(recipe, config, len(train_data))
+    _warn(doubts.cut_short(training, training.epochs, planned=True))
     _check(config, init, optimiser, callbacks)
     program = programs.program(
         training,
@@ -125,25 +124,18 @@ def fit(
         optimiser=optimiser,
         mesh=mesh,
     )
-    state = programs.begin(program, keys, config, sample_of(train_data), init)
-    with _opened(folder, config, training, keys, resume) as opened:
+    state = programs.begin(program, keys, config, train_data, init)
+    if folder is not None:
+        arrays.named(state)  # before training: can it be saved?
+    data = {"train": train_data, "valid": valid_data}
+    with continuing.opened(folder, config, training, keys, data, resume) as opened:
         if opened is not None and resume:
-            state = _resumed(opened, state, mesh)
+            state = continuing.resumed(opened, state, mesh)
         run = Run(config, training, state, mesh=mesh, folder=opened)
-        state = _loop(program, state, run, (train_data, valid_data), _all_callbacks(callbacks, run))
-    _warn(state, run)
+        prepared = examples.prepared(state, train_data, valid_data, mesh)
+        state = _loop(program, state, run, prepared, _all_callbacks(callbacks, run))
+    _warn(_trouble(state, run))
     return run_result(run, state)
-
-
-def _data(config: Config, train: Any, valid: Any) -> tuple[Data, jax.Array]:
-    """Checked data; without `valid` a tenth of the training examples is held out."""
-    train_data = checks.readable(config, train, "train")
-    if valid is not None:
-        return train_data, checks.data(config, valid, "valid")
-    if isinstance(train_data, Rows):
-        raise UserError("valid is missing; with Rows to train on, give validation examples too.")
-    kept, held, _ = split(len(train_data), valid=tenth(len(train_data)), test=0, of="train")
-    return train_data[kept], train_data[held]
 
 
 def _check(config: Config, init: Any, optimiser: Any, callbacks: Any) -> None:
@@ -161,50 +153,6 @@ def _check(config: Config, init: Any, optimiser: Any, callbacks: Any) -> None:
             f"init is a model with the configuration {init.config}, but config is {config}; give "
             "init.config as config."
         )
-
-
-@contextmanager
-def _opened(
-    folder: str | os.PathLike[str] | RunFolder | None,
-    config: Config,
-    training: Training,
-    keys: jax.Array,
-    resume: bool,
-) -> Iterator[RunFolder | None]:
-    """The run folder, locked until training ends; one that is open already is used as it is."""
-    if folder is None or isinstance(folder, RunFolder):
-        yield folder
-        return
-    settings = {
-        "keys": np.asarray(jax.random.key_data(keys)).tolist(),
-        "model": json_ready(config.to_dict()),
-        "training": json_ready({k: v for k, v in asdict(training).items() if k != "epochs"}),
-    }
-    path = Path(folder)
-    with run_folder.open_run(path, settings, resume=resume, writer=processes.first()) as opened:
-        yield opened
-
-
-def json_ready(values: dict[str, Any]) -> dict[str, Any]:
-    """Tuples as lists, as they come back from a JSON file."""
-
-    def plain(value: Any) -> Any:
-        return [plain(v) for v in value] if isinstance(value, tuple | list) else value
-
-    return {name: plain(value) for name, value in values.items()}
-
-
-def _resumed(folder: RunFolder, state: TrainState, mesh: Mesh | None) -> TrainState:
-    """The state of the last checkpoint, if there is one; the log is cut back to its epoch."""
-    place = folder.path / checkpoint.FOLDER
-    saved, found = 0, devices.home(state, mesh)
-    if processes.first() and place.is_dir():
-        with checkpoint.open_for(place) as steps:
-            saved = steps.latest() or 0
-            found = steps.read_state(saved, found) if saved else found
-    (saved,) = processes.largest(saved)
-    folder.rewind(saved)
-    return programs.place(processes.told(found), mesh) if saved else state
 
 
 def _all_callbacks(
@@ -226,7 +174,7 @@ def _loop(
     program: Program,
     state: TrainState,
     run: Run,
-    data: tuple[Data, jax.Array],
+    data: tuple[examples.Data, jax.Array],
     callbacks: Sequence[Callback],
 ) -> TrainState:
     """Epochs until every seed has stopped, or a callback asks to stop."""
@@ -252,7 +200,7 @@ def _loop(
     return state
 
 
-def _final(state: TrainState, train: Data, run: Run) -> tuple[int, tuple[Params, ...]]:
+def _final(state: TrainState, train: examples.Data, run: Run) -> tuple[int, tuple[Params, ...]]:
     """The best seed, and the best parameters of each; after a signal only those of the best one."""
     best = programs.best_seed(state)
     if run.interrupted:
@@ -262,14 +210,14 @@ def _final(state: TrainState, train: Data, run: Run) -> tuple[int, tuple[Params,
 
 
 def finish(
-    state: TrainState, train: Data, seed: int | None = None, mesh: Mesh | None = None
+    state: TrainState, train: examples.Data, seed: int | None = None, mesh: Mesh | None = None
 ) -> Params:
     """The best parameters of a seed, by default of the best one, with q(c) over `train`."""
     index = programs.best_seed(state) if seed is None else seed
     params = programs.best_params(state, index, mesh)
-    key = step.streams(devices.home(state.key, mesh)[index]).valid
-    aggregate = estimates.mean_probs(params, key, train, mesh)
-    return params.with_stats(aggregate=jnp.asarray(aggregate))
+    key = purpose(devices.home(state.key, mesh)[index], "categories")
+    found = aggregate.mean_probs(params, key, train, mesh)
+    return params.with_stats(aggregate=jnp.asarray(found))
 
 
 def run_result(run: Run, state: TrainState) -> Fit:
@@ -278,18 +226,23 @@ def run_result(run: Run, state: TrainState) -> Fit:
     return Fit(run.final, rows(run.lines), devices.home(state, run.mesh), run.seeds, run.stopped)
 
 
-def _warn(state: TrainState, run: Run) -> None:
-    """Warn if training diverged in every seed, or a signal ended it."""
-    text = None
+def _trouble(state: TrainState, run: Run) -> str | None:
+    """What went wrong: every seed diverged, a signal ended training, or categories are idle."""
     if np.all(np.asarray(devices.home(state.skips, run.mesh)) >= SKIPS):
-        text = (
+        return (
             f"training diverged: {SKIPS} steps in a row in epoch {run.epoch} were not finite; the "
             "best parameters from before are returned. Try a smaller learning_rate."
         )
-    elif run.interrupted:
-        text = (
+    if run.interrupted:
+        return (
             f"training was stopped after epoch {run.epoch} ({run.stopped}); the best parameters so "
             "far are returned."
         )
+    assert run.final is not None
+    return doubts.serious(run.training, run.lines, programs.best_seed(state), run.final)
+
+
+def _warn(text: str | None) -> None:
+    """Warn, at the line that called `fit`."""
     if text is not None:
         warnings.warn(text, RuntimeWarning, stacklevel=3)

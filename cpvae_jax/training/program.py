@@ -16,8 +16,8 @@ from jax.sharding import Mesh
 from cpvae_jax import devices, objectives
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data import stream
-from cpvae_jax.data.rows import Rows
-from cpvae_jax.distributions.precision import exact
+from cpvae_jax.data.rows import Rows, sample_of
+from cpvae_jax.distributions.precision import exact, products, single
 from cpvae_jax.models import start
 from cpvae_jax.training import recipe, step
 from cpvae_jax.training.step import How, TrainState
@@ -41,7 +41,7 @@ class Program(NamedTuple):
     how: How
 
 
-def steps_per_epoch(train: jax.Array | Rows, training: Training) -> int:
+def steps_per_epoch(train: np.ndarray | jax.Array | Rows, training: Training) -> int:
     """Steps in one pass over the training data."""
     if isinstance(train, Rows):
         windows, steps = stream.layout(train, training.batch_size)
@@ -101,7 +101,7 @@ def program(
 
         return of_all
 
-    fast = jax.default_matmul_precision(training.precision)
+    fast = products(training.precision)
     return Program(
         run=for_seeds(fast(step.run), None),
         run_window=for_seeds(fast(step.run_window), None, None, None),
@@ -114,7 +114,7 @@ def begin(
     program: Program,
     keys: jax.Array,
     config: Config,
-    data: np.ndarray | jax.Array | None = None,
+    data: np.ndarray | jax.Array | Rows | None = None,
     given: Params | None = None,
 ) -> TrainState:
     """The state of R seeds before their first epoch, on the program's mesh.
@@ -123,12 +123,14 @@ def begin(
       program: The training program.
       keys: A key per seed, [R].
       config: The configuration of the model.
-      data: Training examples [N, *shape] for the start of prior and likelihood.
+      data: Training examples [N, *shape] in the user's unit, for the start of prior and likelihood.
       given: Parameters to start every seed from, in place of fresh ones.
     """
-    params = [
-        start.init(step.streams(key).init, config, data) if given is None else given for key in keys
-    ]
+    if given is None:
+        sample, measured = sample_of(data), start.measure(config, data)
+        params = [start.init(step.streams(key).init, config, sample, measured) for key in keys]
+    else:
+        params = [single(given)] * len(keys)
     stacked = jax.tree.map(lambda *seeds: np.stack(seeds), *params)  # eagerly, to compile nothing
     begin_each = jax.vmap(partial(step.begin, optimiser=program.how.optimiser))
     states = jax.jit(begin_each, compiler_options=devices.compile_with(0))(keys, stacked)

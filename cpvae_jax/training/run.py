@@ -68,6 +68,27 @@ class Run:
         return program.finished(self._state, self.training)
 
     @property
+    def earliest_end(self) -> int:
+        """The earliest epoch after which training can end; `training.epochs` is the latest.
+
+        It is that of early stopping if the validation bound does not rise any more. A seed that
+        has stopped does not count.
+        """
+        wait, stopped = np.asarray(self._state.wait), np.asarray(self._state.stopped)
+        warm = max(self.epoch, self.training.warmup)  # the patience starts after the warm-up
+        ends = np.where(stopped, self.epoch, warm + self.training.patience - wait)
+        return min(int(np.max(ends)), self.training.epochs)
+
+    @property
+    def seconds_per_epoch(self) -> float | None:
+        """The median time of the last ten epochs; None before the second.
+
+        The first epoch of a call does not count, because it also compiles.
+        """
+        recent = [line["seconds"] for line in self.lines[1:][-10:]]
+        return float(np.median(recent)) if recent else None
+
+    @property
     def best_bound(self) -> float:
         """The best validation bound so far, over all seeds, in nats."""
         return float(np.max(np.asarray(self._state.best_bound)))

@@ -19,6 +19,8 @@ from jax.sharding import Mesh
 
 from cpvae_jax import devices, likelihoods, models
 from cpvae_jax.config import Training
+from cpvae_jax.distributions.precision import single
+from cpvae_jax.keys import purpose
 from cpvae_jax.objectives import schedules
 from cpvae_jax.objectives.base import Objective, Progress, gradient
 from cpvae_jax.types import Params, Tree
@@ -148,6 +150,7 @@ def _steps(
     """
     params, plan = state.params, how.plan
     observe = partial(likelihoods.of(params.config).observe, params.config)
+    whole = jnp.asarray(steps, jnp.float32)
 
     def step(carry: tuple[Tree, Any, jax.Array], at: tuple[jax.Array, jax.Array]) -> Any:
         weights, opt_state, skips = carry
@@ -155,7 +158,8 @@ def _steps(
         key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
         x = observe(key_x, read(devices.cut(batch, how.mesh, devices.DATA)))
         x = devices.cut(x, how.mesh, devices.DATA)
-        progress = Progress(state.epoch + (number + 1) / steps, how.training.epochs)
+        done = state.epoch.astype(jnp.float32) + (number + 1).astype(jnp.float32) / whole
+        progress = Progress(done, how.training.epochs)
         now = params.with_weights(weights)
         found, loss, metrics = gradient(how.objective, now, key_terms, x, progress)
         found = devices.cut(found, how.mesh)
@@ -179,12 +183,17 @@ def _steps(
     )
     tally = {
         "sum": {name: jnp.sum(values, where=good) for name, values in history.items()},
-        "faults": {name: jnp.sum(count) for name, count in faults.items() if name != "bound"},
-        "good": jnp.sum(good),
-        "skipped": jnp.sum(~good),
+        "faults": {name: _count(found) for name, found in faults.items() if name != "bound"},
+        "good": _count(good),
+        "skipped": _count(~good),
     }
     params = params.with_weights(weights)
     return replace(state, params=params, opt_state=opt_state, skips=skips), tally
+
+
+def _count(flags: jax.Array) -> jax.Array:
+    """How many flags are true."""
+    return jnp.sum(flags, dtype=jnp.int32)
 
 
 def run(state: TrainState, data: jax.Array, how: How) -> tuple[TrainState, Tree]:
@@ -192,13 +201,14 @@ def run(state: TrainState, data: jax.Array, how: How) -> tuple[TrainState, Tree]
     batch = min(how.training.batch_size, len(data))
     steps = len(data) // batch
     key_order, key_steps = epoch_keys(state)
-    order = jax.random.permutation(key_order, len(data))[: steps * batch].reshape(steps, batch)
+    order = jax.random.permutation(key_order, _numbers(len(data)))
+    order = order[: steps * batch].reshape(steps, batch)
     flat = data.reshape(len(data), -1)  # rows are gathered fastest from two axes
 
     def read(index: jax.Array) -> jax.Array:
         return flat[index].reshape(batch, *data.shape[1:])
 
-    return _steps(state, key_steps, jnp.arange(steps), order, read, steps, how)
+    return _steps(state, key_steps, _numbers(steps), order, read, steps, how)
 
 
 def run_window(
@@ -206,13 +216,18 @@ def run_window(
 ) -> tuple[TrainState, Tree]:
     """Some steps of an epoch, on batches [W, B, *shape] that were drawn elsewhere."""
     _, key_steps = epoch_keys(state)
-    numbers = first + jnp.arange(len(window))
+    numbers = first + _numbers(len(window))
     return _steps(state, key_steps, numbers, window, lambda x: x, steps, how)
 
 
 def epoch_keys(state: TrainState) -> jax.Array:
     """Keys of an epoch: for the order of the data, and for the steps."""
     return jax.random.split(jax.random.fold_in(streams(state.key).train, state.epoch))
+
+
+def _numbers(count: int) -> jax.Array:
+    """0 to count - 1."""
+    return jnp.arange(count, dtype=jnp.int32)
 
 
 def validate(
@@ -227,21 +242,22 @@ def validate(
     observe = partial(likelihoods.of(config).observe, config)
     batch = min(VALIDATION_BATCH, len(data))
     count = -(-len(data) // batch)
-    indices = jnp.arange(count * batch).reshape(count, batch)
+    indices = _numbers(count * batch).reshape(count, batch)
 
     def score(at: tuple[jax.Array, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array]:
         number, index = at
-        key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
-        weight = (index < len(data)) / len(data)
+        key_batch = jax.random.fold_in(key, number)
+        key_x, key_terms = jax.random.split(key_batch)
+        weight = (index < len(data)).astype(jnp.float32) / len(data)
         index = devices.cut(jnp.minimum(index, len(data) - 1), mesh, devices.DATA)
         x = devices.cut(observe(key_x, data[index]), mesh, devices.DATA)
         encoding = model.infer(params, x)
         terms = model.terms(params, key_terms, x, encoding, "hard", 1.0)
-        probs = jax.nn.softmax(model.logits(params, encoding))
+        probs = model.probs(params, purpose(key_batch, "categories"), encoding, draws=1)
         return jax.tree.map(lambda v: v @ weight, terms.named()), weight @ probs
 
-    means, aggregate = jax.lax.map(score, (jnp.arange(count), indices))
-    return jax.tree.map(jnp.sum, means), jnp.sum(aggregate, axis=0)
+    means, aggregate = jax.lax.map(score, (_numbers(count), indices))
+    return single((jax.tree.map(jnp.sum, means), jnp.sum(aggregate, axis=0)))
 
 
 def close(
@@ -251,7 +267,8 @@ def close(
     training = how.training
     state = replace(state, epoch=state.epoch + 1)
     now = state.epoch.astype(jnp.float32)
-    metrics = {f"train_{name}": total / tally["good"] for name, total in tally["sum"].items()}
+    good = tally["good"].astype(jnp.float32)
+    metrics = {f"train_{name}": total / good for name, total in tally["sum"].items()}
     metrics |= {f"skipped_{name}": count for name, count in tally["faults"].items()}
     metrics |= {
         "skipped": tally["skipped"],

@@ -34,7 +34,10 @@ def load(places: Places | None = None) -> Dataset:
         name="digits",
         **gather(images, labels, split(len(images), valid=250, test=250)),
         kind="real",
-        source="The handwritten digits of UCI, split by a fixed permutation.",
+        source=(
+            "The handwritten digits of UCI, split by a fixed permutation. They are ink, but taken "
+            "for real numbers: 64 black and white pixels would hold too little of a digit."
+        ),
         class_names=tuple("0123456789"),
         training={"learning_rate": 2e-3},
     )

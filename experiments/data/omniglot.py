@@ -5,6 +5,7 @@ characters. TFDS has the same drawings, but its test split has other alphabets, 
 splits all drawings again by Burda's rule. If the user has `chardata.mat`, it is read instead.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def load(places: Places) -> Dataset:
     Raises:
       UserError: The data set is missing and cannot be prepared, or cannot be read.
     """
-    if (places.manual_dir / omniglot_mat.FILE).is_file():
+    if os.path.isfile(places.manual_dir / omniglot_mat.FILE):
         return omniglot_mat.load(places)
     arrays = _SOURCE.load(places)
     to_train = rank_within(arrays["characters"]) < _TRAIN_DRAWINGS

@@ -30,7 +30,7 @@ def is_prepared(folder: Path) -> bool:
         return True
     raise UserError(
         f"{folder} holds no data set in the array_record format, the only format that can be read "
-        "without TensorFlow: delete the folder or give another --data-dir, to prepare it again."
+        "without TensorFlow: give another --data-dir, or rename the folder, to prepare it again."
     )
 
 
@@ -82,7 +82,7 @@ def prepare(folder: Path, urls: Sequence[str], builder: Callable[[], type], plac
 
 def _check_reach(name: str, urls: Sequence[str], places: Places) -> None:
     """Raises a `UserError` if a file is missing and its host cannot be reached."""
-    missing = [url for url in urls if not (places.manual_dir / Path(url).name).is_file()]
+    missing = [url for url in urls if not os.path.isfile(places.manual_dir / Path(url).name)]
     for host in sorted({urlsplit(url).hostname or "" for url in missing}):
         if not _reachable(host):
             files = ", ".join(Path(url).name for url in missing)

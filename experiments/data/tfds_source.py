@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from cpvae_jax.data.cache import Arrays, cached
-from cpvae_jax.data.places import Places
+from cpvae_jax.data.paths import denied
+from cpvae_jax.data.places import Places, local
 from cpvae_jax.errors import UserError
 from experiments.data import tfds_prepare
 
@@ -46,10 +47,13 @@ class TfdsSource:
           UserError: The data set is missing and can neither be downloaded nor be prepared from
             `places.manual_dir`, or the prepared folder cannot be read.
         """
-        folder = places.data_dir / self.name / self.version
-        if not tfds_prepare.is_prepared(folder):
-            tfds_prepare.prepare(folder, self.urls, self.builder, places)
-        files = [path for path in folder.iterdir() if path.is_file()]
+        folder = local("data", places.data_dir) / self.name / self.version
+        try:
+            if not tfds_prepare.is_prepared(folder):
+                tfds_prepare.prepare(folder, self.urls, self.builder, places)
+            files = [path for path in folder.iterdir() if path.is_file()]
+        except PermissionError as error:
+            raise denied(folder) from error
         return cached(places.cache_dir, self.name, folder, files, lambda: self._decode(folder))
 
     def _decode(self, folder: Path) -> Arrays:
@@ -58,8 +62,9 @@ class TfdsSource:
         # A truncated or unrelated file can raise any of these.
         except (OSError, ValueError, RuntimeError, LookupError) as error:
             raise UserError(
-                f"The prepared data set {folder} cannot be read ({_first_line(error)}): delete "
-                "that folder and start again, to prepare it again."
+                f"The prepared data set {folder} cannot be read ({_first_line(error)}): check the "
+                "disk and the permissions; if the files are damaged, rename the folder, and the "
+                "data set will be prepared again."
             ) from error
 
 

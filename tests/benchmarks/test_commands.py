@@ -1,11 +1,22 @@
 """The commands: results files that are continued, tables, and messages for invalid input."""
 
 import json
+import subprocess
 import sys
 
 import pytest
 
-from benchmarks import epoch, results, scaling, seeds, start, throughput, turns
+from benchmarks import (
+    against,
+    command,
+    epoch,
+    results,
+    scaling,
+    seeds,
+    start,
+    throughput,
+    turns,
+)
 from benchmarks.problem import Case
 from cpvae_jax import UserError
 
@@ -130,3 +141,20 @@ def test_invalid_input_ends_with_a_message(main, arguments, message, capsys, qui
     told = capsys.readouterr().err
     assert message in told
     assert "Traceback" not in told
+
+
+def test_a_device_that_is_not_there_is_refused_before_measuring(asked, monkeypatch, capsys):
+    for name in ("JAX_PLATFORMS", "XLA_PYTHON_CLIENT_PREALLOCATE"):
+        monkeypatch.setenv(name, "")  # to be restored after the command has set it
+    failed = subprocess.CompletedProcess([], returncode=1)
+    monkeypatch.setattr(command.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(SystemExit) as stop:
+        epoch.main(["--device", "gpu"])
+    assert stop.value.code == 2
+    assert "error: --device is gpu, but JAX finds no such device here" in capsys.readouterr().err
+    assert asked == []
+
+
+def test_without_git_the_commits_are_unknown(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert against.commits(turns.ROOT) == {"this": "", "other": ""}

@@ -135,7 +135,7 @@ def test_the_recipe_comes_first_then_the_data_set_then_the_flags():
 def test_a_record_is_what_comes_back_from_json(data):
     job = Job(f"{data}/", data_options={"means": (0.0, 1.0)})
     regularised = Training(regularisers=(("balance", 1.0),))
-    record = settings.record(job, Config(shape=(4,)), regularised)
+    record = settings.record(job, Config(shape=(4,)), regularised, load(data))
     assert json.loads(json.dumps(record)) == record
     assert record["dataset"] == str(data)
     assert record["means"] == [0.0, 1.0]

@@ -12,9 +12,13 @@ from PIL import Image
 
 import cpvae_jax
 from cpvae_jax.commands import sample
+from cpvae_jax.keys import purpose
 from cpvae_jax.report import drawing
 from cpvae_jax.storage.run_folder import SCORES
 from tests.running import message
+
+KEY = purpose(jax.random.key(0), "samples")
+"""The key of the command's samples with --seed 0."""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def test_samples_of_one_category(finished, tmp_path, capsys):
     with np.load(tmp_path / "a.npz") as file:
         x = file["x"]
     params = cpvae_jax.load(finished)
-    expected = cpvae_jax.sample(params, jax.random.key(0), category=2, num=7)
+    expected = cpvae_jax.sample(params, KEY, category=2, num=7)
     np.testing.assert_array_equal(x, expected)
     assert sample.main([str(finished), "--num", "9", "--out", f"{tmp_path}/b.png"]) == 0
     with Image.open(tmp_path / "b.png") as picture:
@@ -59,7 +63,7 @@ def test_white_is_the_same_in_pictures_of_few_and_of_many(tmp_path, monkeypatch)
             sample.main([f"{tmp_path}/run", "--num", str(num), "--category", "1", "--out", out])
             == 0
         )
-        x = cpvae_jax.sample(params, jax.random.key(0), category=1, num=num)
+        x = cpvae_jax.sample(params, KEY, category=1, num=num)
         np.testing.assert_allclose(shown[0][1:7, 1:7], x[0] / 255, atol=1e-5)
 
 

@@ -1,5 +1,6 @@
 import logging
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,4 +79,26 @@ def test_a_damaged_cache_is_read_again(counted, tmp_path, share, damage, caplog)
 def test_a_cache_that_cannot_be_written_is_only_logged(counted, tmp_path, caplog):
     (tmp_path / "file").touch()
     assert counted(tmp_path / "file" / "cache")["x"].size == 1000
+    assert "cannot be written" in caplog.text
+
+
+def test_names_that_are_not_utf8_are_cached(counted, source, tmp_path):
+    (source / "a").rename(os.fsdecode(os.path.join(os.fsencode(source), b"caf\xe9")))
+    counted()
+    counted()
+    assert counted.builds == 1
+
+
+def test_a_source_whose_name_is_not_utf8_is_cached(tmp_path):
+    root = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9")))
+    root.mkdir()
+    (root / "a").touch()
+    for built in ({"x": np.arange(3)}, None):  # the second time nothing is built
+        found = cached(tmp_path / "cache", "made", root, [root / "a"], lambda made=built: made)
+        assert found["x"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "b/" * 3000], ids=["name", "path"])
+def test_a_cache_whose_name_is_too_long_is_only_logged(counted, tmp_path, caplog, name):
+    assert counted(tmp_path / name)["x"].size == 1000
     assert "cannot be written" in caplog.text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cpvae_jax.data import Rows
+from cpvae_jax.data import rows as rows_module
 from cpvae_jax.errors import UserError
 
 
@@ -30,6 +31,25 @@ def test_another_shape_is_a_view_of_the_same_arrays():
     assert shaped.shaped((6,)).shape == (4, 6)
     with pytest.raises(UserError, match=r"\(2, 3\) cannot take the shape \(5,\)"):
         shaped.shaped((5,))
+
+
+def test_a_change_is_made_each_time_examples_are_read(monkeypatch):
+    monkeypatch.setattr(rows_module, "BLOCK", 3 * 8)  # 1 example of 3 numbers in each block
+    x = np.arange(12.0).reshape(4, 3)
+    rows = Rows([x[:3], x[3:]]).mapped(lambda a: (10 * a).astype(np.float32)).mapped(np.negative)
+    assert (rows.dtype, rows.shape) == (np.float64, (4, 3))
+    for found in (rows[np.arange(4)], rows.sample(4), np.concatenate(list(rows.blocks()))):
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, -10 * x)
+    assert [len(block) for block in rows.blocks()] == [1] * 4
+    assert rows.shaped((3, 1))[np.array([1])][0, 2, 0] == -50
+    assert [len(block) for block in rows_module.blocks_of(x)] == [1] * 4
+
+
+@pytest.mark.parametrize("parts", [np.zeros((3, 2)), [[1, 2], [3, 4]], [np.zeros((1, 2)), None]])
+def test_what_is_no_list_of_arrays_is_refused(parts):
+    with pytest.raises(UserError, match=r"Rows needs a list of arrays, such as Rows\(\[x\]\)"):
+        Rows(parts)
 
 
 def test_arrays_of_different_kinds_are_refused():

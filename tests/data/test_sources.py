@@ -1,12 +1,14 @@
 """Data sets by name or path."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cpvae_jax.data import SOURCES, Places, load, register
+from cpvae_jax.data import SOURCES, load, register
 from cpvae_jax.errors import UserError
 
 
@@ -65,23 +67,99 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
         load(tmp_path / "data.csv")
 
 
-def test_places_come_from_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "t"))
-    monkeypatch.setenv("CPVAE_JAX_CACHE", str(tmp_path / "c"))
-    places = Places.find()
-    assert (places.data_dir, places.cache_dir) == (tmp_path / "t", tmp_path / "c")
-    assert places.manual_dir == tmp_path / "t" / "downloads" / "manual"
-    assert Places.find(tmp_path / "given").data_dir == tmp_path / "given"
-    monkeypatch.delenv("TFDS_DATA_DIR")
-    monkeypatch.setenv("CPVAE_JAX_CACHE", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert Places.find().data_dir == tmp_path / "tensorflow_datasets"
-    assert Places.find().cache_dir == tmp_path / ".cache" / "cpvae_jax"
+@pytest.mark.parametrize("name", ["MINE", "mime", "Miine", "mines"])
+def test_a_misspelt_name_is_suggested_whatever_its_case(mine, name):
+    with pytest.raises(UserError, match=rf"'{name}'; did you mean 'mine'\?"):
+        load(name)
 
 
-def test_a_manual_folder_must_exist(tmp_path):
-    with pytest.raises(UserError, match=r"manual folder .*nowhere is not a folder"):
-        Places.find(manual_dir=tmp_path / "nowhere")
+@pytest.mark.parametrize(
+    ("misspelt", "right"),
+    [
+        ("pictures/minee.npz", "pictures/mine.npz"),
+        ("pictures/mine.nzp", "pictures/mine.npz"),
+        ("picture/mine.npz", "pictures/mine.npz"),
+        ("Pictures", "pictures"),
+        ("pictures/MINE", "pictures/mine.npz"),
+    ],
+)
+def test_a_misspelt_path_suggests_what_is_near_it(tmp_path, misspelt, right):
+    (tmp_path / "pictures").mkdir()
+    np.savez(tmp_path / "pictures" / "mine.npz", x=np.zeros((20, 1)))
+    with pytest.raises(UserError, match=rf"'.*{misspelt}'.*; did you mean '{tmp_path}/{right}'\?"):
+        load(tmp_path / misspelt)
+
+
+@pytest.mark.parametrize("name", ["mnist", "MNIST", "minst"])
+def test_the_papers_data_sets_are_pointed_to_their_command(monkeypatch, name):
+    monkeypatch.setattr(SOURCES, "names", lambda: [])
+    monkeypatch.setattr(type(SOURCES), "__contains__", lambda self, name: False)
+    with pytest.raises(
+        UserError, match=rf"'{name}'; .* python -m experiments.run --dataset mnist, "
+    ):
+        load(name)
+
+
+def test_nothing_similar_suggests_nothing(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "zzzz" / "yyyy")
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", " ", "\t\n", b"", None, 3])
+def test_an_empty_name_is_not_the_current_folder(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"The data set is .*: .*give the path of an \.npz file"):
+        load(name)
+
+
+@pytest.mark.parametrize("make", [str, Path])
+@pytest.mark.parametrize(
+    "url", ["gs://bucket/x.npz", "s3://bucket/folder", "https://host/x.npz", "file:///tmp/x.npz"]
+)
+def test_a_url_is_refused(make, url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"the data set is .*://?.*, which is a URL; give a path"):
+        load(make(url))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a" * 256, "a" * 256 + ".npz", "b/" * 3000, "\u00e9" * 200, os.fsdecode(b"caf\xe9"), "a\0b"],
+    ids=["name", "file", "path", "bytes", "not UTF-8", "zero byte"],
+)
+def test_names_that_no_file_can_have_or_that_are_not_utf8(name):
+    with pytest.raises(UserError) as caught:
+        load(name)
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).encode("utf-8")
+
+
+def test_a_loop_of_links_and_a_broken_link_are_no_data_set(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "broken").symlink_to(tmp_path / "gone")
+    for name in ("loop", "broken"):
+        with pytest.raises(UserError, match=rf"There is no data set '.*{name}'"):
+            load(tmp_path / name)
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path):
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(UserError, match=r"pipe\.npz is neither a file nor a folder"):
+        load(tmp_path / "pipe.npz")
+
+
+def test_what_may_not_be_entered_is_named(tmp_path, monkeypatch):
+    def refuse(path, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)  # root may enter everything
+    with pytest.raises(
+        UserError, match=r"closed/x\.npz cannot be read \(permission denied\): allow"
+    ):
+        load(tmp_path / "closed" / "x.npz")
 
 
 @pytest.mark.parametrize("package", ["cpvae_jax.data", "experiments.data"])

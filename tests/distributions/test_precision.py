@@ -11,6 +11,7 @@ import pytest
 
 import cpvae_jax
 from cpvae_jax import Config, Training, UserError, objectives
+from cpvae_jax.distributions.precision import exact, single
 from cpvae_jax.objectives.base import Progress, gradient
 from cpvae_jax.training import program
 
@@ -125,3 +126,29 @@ def test_a_cpu_gives_the_same_numbers_at_every_precision():
     ]
     one, other = (fit.history[-1]["train_bound"] for fit in found)
     assert one == other
+
+
+def test_rules_of_the_caller_do_not_reach_the_inside_of_an_exact_function():
+    function = exact(lambda a, b: jnp.ones((2, 2), jnp.float32) * a + b)
+    arguments = jnp.arange(2, dtype=jnp.int32), jnp.float32(1)
+    expected = function(*arguments)
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        np.testing.assert_array_equal(function(*arguments), expected)
+        with pytest.raises((ValueError, TypeError)):
+            function.__wrapped__(*arguments)
+
+
+def test_arrays_of_64_bits_become_single_and_others_stay():
+    tree = {
+        "weights": np.ones(2),
+        "count": np.arange(2),
+        "single": np.float32([1, 2]),
+        "grey": np.uint8([1]),
+        "key": jax.random.key(0),
+        "name": "x",
+        "flag": True,
+    }
+    found = single(tree)
+    assert str(found["weights"].dtype) == "float32"
+    assert str(found["count"].dtype) == "int32"
+    assert all(found[name] is tree[name] for name in ("single", "grey", "key", "name", "flag"))

@@ -4,6 +4,7 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -27,6 +28,8 @@ def test_the_paper_in_one_file(tmp_path, capsys):
         assert picture.size == (960, 800)
 
 
+# 300 steps are too few for categories that mean something.
+@pytest.mark.filterwarnings("ignore:the categories carry:RuntimeWarning")
 def test_replay_keeps_what_fine_tuning_forgets(capsys):
     found = program("replay.py")["main"](steps=300, K=5, hidden=(32,))
     _, tuned, replayed, _ = found.values()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
+from cpvae_jax.data import load as load_data
 from cpvae_jax.errors import UserError
 from cpvae_jax.report import pictures
 from cpvae_jax.storage import manifest, run_folder
@@ -191,3 +192,113 @@ def test_a_run_of_another_version_is_refused_and_left_alone(version, words, tmp_
     assert command(out, "--epochs", "2", "--resume") == 2
     assert words in message(capsys)
     assert json.loads((out / run_folder.CONFIG).read_text())["format"] == version
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    """Two folders with a table of the same name, and a link to the first table."""
+    place = tmp_path_factory.mktemp("tables")
+    for seed, folder in enumerate(("a", "b")):
+        (place / folder).mkdir()
+        x = np.random.default_rng(seed).normal(size=(60, 3)).astype(np.float32)
+        np.savez(place / folder / "mine.npz", x=x)
+    (place / "link.npz").symlink_to("a/mine.npz")
+    return place
+
+
+@pytest.fixture(scope="module")
+def run_of_table(tables):
+    """A run whose folder has a backslash in its name, started in the folder of its table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tables / "a")
+        flags = [*SMALL, "--epochs", "2", "--temperature-epochs", "2"]
+        assert run.main(["--dataset", "mine.npz", "--out", "back\\slash", *flags]) == 0
+    return tables / "a" / "back\\slash"
+
+
+def resumed(dataset, out):
+    flags = [*SMALL, "--epochs", "2", "--temperature-epochs", "2", "--resume"]
+    return run.main(["--dataset", str(dataset), "--out", str(out), *flags])
+
+
+def test_a_run_lies_where_the_operating_system_finds_its_folder(run_of_table):
+    assert cpvae_jax.load(run_of_table).config.K == 3
+    found = [path for path in run_of_table.parents[1].rglob("checkpoints") if path.is_dir()]
+    assert found == [run_of_table / "checkpoints"]
+
+
+@pytest.mark.parametrize(
+    "spelling", ["mine.npz", "./mine.npz", "../b/../a/mine.npz", "../link.npz"]
+)
+def test_a_file_by_another_spelling_is_the_same_data(spelling, run_of_table, monkeypatch):
+    monkeypatch.chdir(run_of_table.parent)
+    assert resumed(spelling, "./back\\slash") == 0
+
+
+def test_another_file_of_the_same_name_is_refused(run_of_table, tables, monkeypatch, capsys):
+    monkeypatch.chdir(tables / "b")
+    assert resumed("mine.npz", run_of_table) == 2
+    text = message(capsys)
+    assert "holds a run on other data: the training, validation and test examples are" in text
+    assert "give the original data, or choose another folder" in text
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+def test_a_file_that_changed_is_refused(part, run_of_table, tables, tmp_path, capsys):
+    """Also if only the test part did, which the scores depend on; labels have no say."""
+    found = {name: array.copy() for name, array in parts(tables / "a" / "mine.npz").items()}
+    labels = {f"{name}_labels": np.arange(len(x)) % 3 for name, x in found.items()}
+    np.savez(tmp_path / "mine.npz", **found, **labels)
+    assert resumed(tmp_path / "mine.npz", run_of_table) == 0
+    capsys.readouterr()
+    found[part][0, 0] += 1
+    np.savez(tmp_path / "mine.npz", **found, **labels)
+    assert resumed(tmp_path / "mine.npz", run_of_table) == 2
+    words = {"train": "training", "valid": "validation", "test": "test"}[part]
+    assert f"on other data: the {words} examples are not those" in message(capsys)
+
+
+def parts(path):
+    """The parts that a table without parts is split into."""
+    found = load_data(path)
+    return {name: getattr(found, name) for name in ("train", "valid", "test")}
+
+
+@pytest.mark.parametrize("name", ["é" * 128, "new/" + "n" * 300])
+def test_a_name_that_no_folder_has_is_refused_before_training(name, tables, tmp_path, capsys):
+    flags = ["--dataset", str(tables / "a" / "mine.npz"), *SMALL, "--epochs", "100000"]
+    assert run.main([*flags, "--out", str(tmp_path / name)]) == 2
+    assert "choose a shorter one" in message(capsys)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("out", ["gs://bucket/run", "s3://run", ""])
+def test_a_folder_is_on_this_machine(out, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="2"):
+        command(out)
+    assert "argument --out: the path is" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_tilde_is_the_home_folder(run_of_table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    shutil.copytree(run_of_table, tmp_path / "home" / "run")
+    shutil.copy(run_of_table.parent / "mine.npz", tmp_path / "home")
+    assert resumed("~/mine.npz", "~/run") == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home"]
+
+
+def test_a_run_that_kept_no_digest_of_its_data_is_continued_with_a_note(
+    run_of_table, tmp_path, capsys
+):
+    out = shutil.copytree(run_of_table, tmp_path / "out")
+    settings = json.loads((out / run_folder.CONFIG).read_text())
+    del settings["data"], settings["prng"]
+    (out / run_folder.CONFIG).write_text(json.dumps(settings))
+    (tmp_path / "mine.npz").symlink_to(run_of_table.parent / "mine.npz")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert resumed("mine.npz", out) == 0
+    assert "kept no digest of its data" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 
 from cpvae_jax.commands.job import Folders, Job
 from cpvae_jax.report import drawing
-from experiments import figures, paper_figures, run, sweep
+from experiments import densities, figure_source, figures, run, sweep
 from experiments.data import load
 from experiments.sweep import Cell
 
@@ -40,8 +40,8 @@ def runs(tmp_path_factory):
 def command(runs, tmp_path, monkeypatch):
     """The command on those runs, with digits in the place of MNIST."""
     small = {"mnist": "digits", "synthetic": "synthetic"}
-    monkeypatch.setattr(paper_figures.datasets, "load", lambda name, **folders: load(small[name]))
-    monkeypatch.setattr(paper_figures.scoring, "DENSITY_SAMPLES", 500)
+    monkeypatch.setattr(figure_source.datasets, "load", lambda name, **folders: load(small[name]))
+    monkeypatch.setattr(densities.scoring, "DENSITY_SAMPLES", 500)
     folders = ["--runs", str(runs), "--results", str(tmp_path / "results")]
     return lambda *flags: figures.main([*flags, *folders, "--out", str(tmp_path / "figures")])
 
@@ -68,12 +68,52 @@ def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
 def test_a_caption_has_the_score_of_the_samples_where_it_was_taken(runs, tmp_path):
     whole = sweep.Sweep("short", runs, tmp_path, seeds=1, side_by_side=1, base=Job(""))
     cell = Cell("mnist", "cp", 10)
-    source = paper_figures.Source(whole, Folders())
-    assert paper_figures.caption(cell, source.score(cell)) == "CP, K = 10"
+    source = figure_source.Source(whole, Folders())
+    assert figure_source.caption(cell, source.score(cell)) == "CP, K = 10"
     (tmp_path / "generation").mkdir()
     file = tmp_path / "generation" / "mnist-cp-K10-seed0.json"
     file.write_text(json.dumps({"frechet": {"mean": 12.34, "std": 0.1}}))
-    assert paper_figures.caption(cell, source.score(cell)) == "CP, K = 10\nFréchet distance 12.3"
+    assert figure_source.caption(cell, source.score(cell)) == "CP, K = 10\nFréchet distance 12.3"
+
+
+@pytest.mark.parametrize("side_by_side", [1, 2])
+def test_the_distances_of_figure_3_are_those_of_all_finished_seeds(tmp_path, side_by_side, capsys):
+    """Three seeds are asked for. CP has all with two components, and one with 150."""
+
+    def write(name, of_seeds):
+        seeds = [
+            {"seed": seed, "wasserstein": {"aggregate": q, "uniform": 2 * q, "floor": 0.003}}
+            for seed, q in of_seeds.items()
+        ]
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps({"seeds": seeds}))
+
+    if side_by_side == 1:
+        for seed, q in enumerate((0.001, 0.002, 0.006)):
+            write(f"synthetic-cp-K2-seed{seed}", {seed: q})
+    else:
+        write("synthetic-cp-K2-seeds0-1", {0: 0.001, 1: 0.002})
+        write("synthetic-cp-K2-seed2", {2: 0.006})
+    write("synthetic-mg-K150-seed2", {2: 0.004})
+    whole = sweep.Sweep("short", tmp_path, tmp_path, seeds=3, side_by_side=side_by_side, base=None)
+    lines = densities.table(figure_source.Source(whole, Folders())).splitlines()
+    assert lines[2:] == [
+        "| CP | 2 | 0.0030 ± 0.0026 (3 seeds) | 0.0060 ± 0.0053 (3 seeds) |",
+        "| MG | 150 | 0.0040 | 0.0080 |",
+        "| training set | | 0.0030 | |",
+    ]
+
+
+def test_the_panels_of_figure_3_show_the_distances_of_the_scores(command, runs, capsys):
+    titles = []
+    original = densities.Axes.set
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(densities.Axes, "set", lambda a, **k: titles.append(k) or original(a, **k))
+        assert command("--figures", "3", "--seeds", "2") == 0
+    scores = json.loads((runs / "synthetic-cp-K150-seed0" / "metrics.json").read_text())
+    distance = scores["seeds"][0]["wasserstein"]["aggregate"]
+    assert f"CP\nW₁ = {distance:.4f}" in [title.get("title") for title in titles]
+    assert f"| CP | 150 | {distance:.4f} |" in capsys.readouterr().out
 
 
 def test_methods_are_shown_by_the_samples_kept_with_their_scores_without_runs(

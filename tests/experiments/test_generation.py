@@ -1,6 +1,7 @@
 """Classifier and generation scores, on the embedded digits."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
+from cpvae_jax.keys import purpose
 from cpvae_jax.storage import run_folder
 from experiments import classifier, generation, judge
 from experiments.data import load
@@ -127,10 +129,11 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
     assert 0 < scores["purity"]["mean"] <= 1
     assert scores["session"]["command"].startswith("python -m experiments.generation")
     picture = matplotlib.image.imread(tmp_path / "scores" / "digits-short.png")
-    x = cpvae_jax.sample(cpvae_jax.load(finished), jax.random.key(0), num=36)
+    key = purpose(jax.random.key(0), "generation picture")
+    x = cpvae_jax.sample(cpvae_jax.load(finished), key, num=36)
     assert picture.shape == (6 * 9, 6 * 9)
     np.testing.assert_allclose(picture[-8:, -8:], x[-1], atol=0.51 / 255)
-    table = capsys.readouterr().out
+    table = capsys.readouterr().out.replace(" ‡", "")
     assert f"| short | {scores['frechet']['mean']:.2f} ± {scores['frechet']['std']:.2f} |" in table
     assert table.index("| short |") < table.index("| real, held out |")
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "scores").iterdir()}
@@ -139,7 +142,7 @@ def test_the_command_scores_each_run_once(judge_folder, finished, tmp_path, caps
 
     capsys.readouterr()
     assert generation.main(["--out", str(tmp_path / "scores")]) == 0  # no runs: it only prints
-    assert capsys.readouterr().out in table
+    assert capsys.readouterr().out.replace(" ‡", "") in table
 
 
 def test_weights_of_the_categories_are_shown_and_kept_apart(
@@ -150,7 +153,7 @@ def test_weights_of_the_categories_are_shown_and_kept_apart(
     for weights in ("uniform", "aggregate"):
         out = tmp_path / weights
         assert generation.main([*flags, "--out", str(out), "--weights", weights]) == 0
-        assert f"| short, {weights} |" in capsys.readouterr().out
+        assert f"| short, {weights} |" in capsys.readouterr().out.replace(" ‡", "")
         found[weights] = json.loads((out / "digits-short.json").read_text())
     assert found["uniform"]["frechet"] != found["aggregate"]["frechet"]
     assert generation.main([*flags, "--out", str(tmp_path / "by-itself")]) == 0
@@ -158,6 +161,177 @@ def test_weights_of_the_categories_are_shown_and_kept_apart(
     assert by_itself["frechet"] == found["aggregate"]["frechet"]  # CP's own way
     assert generation.main([*flags, "--out", str(tmp_path / "uniform")]) == 2
     assert "with other --weights" in capsys.readouterr().err
+
+
+def copied(finished, folder, by=0.0):
+    """A copy of a run, with the outputs of its model shifted."""
+    params = cpvae_jax.load(finished)
+    decoder = params.weights["decoder"]
+    output = decoder["output"] | {"bias": decoder["output"]["bias"] + by}
+    weights = {**params.weights, "decoder": {**decoder, "output": output}}
+    cpvae_jax.save(folder / "checkpoints", params.replace(weights=weights))
+    for name in (run_folder.CONFIG, run_folder.SCORES):
+        shutil.copy(finished / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def scoring(monkeypatch, judge_folder, tmp_path):
+    """The command with few images; each run's score is the mean of its samples."""
+    monkeypatch.setattr(
+        generation.judge,
+        "score",
+        lambda params, by, key, **how: {
+            "frechet": {"mean": float(cpvae_jax.sample(params, key, num=500).mean()), "std": None},
+            "purity": {"mean": 0.5, "std": None},
+        },
+    )
+    monkeypatch.setattr(
+        generation, "_reals", lambda by, options: {"ceiling": {}, "seen": {}, "floor": {}}
+    )
+    out = tmp_path / "scores"
+    flags = ["--classifier", str(judge_folder), "--out", str(out), "--num", "100", "--draws", "1"]
+
+    def run(*arguments):
+        code = generation.main([*map(str, arguments), *flags])
+        return code, {p.stem: json.loads(p.read_text()) for p in sorted(out.glob("*.json"))}
+
+    return run
+
+
+def test_runs_in_folders_of_one_name_have_their_own_files(finished, scoring, tmp_path, capsys):
+    a, b = (copied(finished, tmp_path / name / "x", by) for name, by in (("a", 1.0), ("b", -1.0)))
+    (tmp_path / "link").symlink_to(a)
+    code, found = scoring(a, b, tmp_path / "link")
+    assert code == 0
+    assert set(found) == {"a-x", "b-x", "digits-real"}
+    assert found["a-x"]["frechet"]["mean"] > found["b-x"]["frechet"]["mean"]
+    out, error = capsys.readouterr()
+    assert f"link is the same run as {a}; it counts once." in error
+    assert "| a-x " in out
+    assert "| b-x " in out
+    assert "†" not in out
+    assert (tmp_path / "scores" / "a-x.png").exists()
+
+
+def test_scores_of_another_run_of_that_name_are_neither_kept_nor_overwritten(
+    finished, scoring, tmp_path, capsys
+):
+    a, b = (copied(finished, tmp_path / name / "x", by) for name, by in (("a", 1.0), ("b", -1.0)))
+    assert scoring(a)[0] == 0
+    capsys.readouterr()
+    code, before = scoring(b)
+    assert code == 2
+    assert "x.json holds the scores of another run of that name" in capsys.readouterr().err
+    code, after = scoring(a, b)  # both: the first keeps its file
+    assert code == 0
+    assert set(after) == {"x", "b-x", "digits-real"}
+    assert after["x"] == before["x"]
+    moved = tmp_path / "moved"
+    shutil.move(a, moved)
+    assert scoring(moved)[1] == after
+    assert f"{moved} scored, in {tmp_path / 'scores' / 'x.json'}" in capsys.readouterr().out
+    shutil.rmtree(moved)
+    copied(finished, a, 0.5)  # trained again in the same place
+    assert scoring(a)[0] == 2
+
+
+PLAIN = {"--num": "100", "--draws": "1"}
+
+
+@pytest.mark.parametrize("flags", [["--num", "200"], ["--draws", "2"], ["--seed", "1"]])
+def test_scores_with_other_options_are_not_taken_for_those_asked_for(
+    finished, judge_folder, scoring, tmp_path, capsys, flags
+):
+    assert scoring(finished)[0] == 0
+    capsys.readouterr()
+    common = ["--classifier", str(judge_folder), "--out", str(tmp_path / "scores")]
+    asked = [f"{name}={value}" for name, value in {**PLAIN, flags[0]: flags[1]}.items()]
+    assert generation.main([str(finished), *common, *asked]) == 2
+    assert f"holds scores of the same run with other {flags[0]};" in capsys.readouterr().err
+
+
+def test_a_run_cannot_take_the_name_of_the_real_images(finished, scoring, tmp_path):
+    run = copied(finished, tmp_path / "sweep" / "digits-real")
+    code, found = scoring(run)
+    assert code == 0
+    assert set(found) == {"sweep-digits-real", "digits-real"}
+    assert "frechet" not in found["digits-real"]
+
+
+def test_files_of_earlier_versions_pass_for_those_of_their_name(finished, scoring, tmp_path):
+    (tmp_path / "scores").mkdir()
+    old = {"frechet": {"mean": 3.0, "std": 0.5}, "classifier": {"data": "digits"}, "num": 100}
+    (tmp_path / "scores" / "digits-short.json").write_text(json.dumps(old))
+    code, found = scoring(finished)
+    assert code == 0
+    assert found["digits-short"] == old
+
+
+@pytest.mark.parametrize("K", [2, 7])
+def test_purity_takes_equally_many_samples_of_each_category(judge_folder, grey, K, monkeypatch):
+    config = cpvae_jax.Config(shape=grey.shape, K=K, latent=2, hidden=(4,), likelihood="gaussian")
+    params = cpvae_jax.initialise(jax.random.key(0), config, grey.train)
+    by = Judge(grey, classifier.read(judge_folder))
+    seen = []
+    monkeypatch.setattr(judge, "NUM", 300)  # the pieces that are drawn at once
+    monkeypatch.setattr(
+        judge.samples,
+        "purity",
+        lambda classes, categories: seen.append((classes, categories)) or 1.0,
+    )
+    assert judge.score(params, by, jax.random.key(1), num=100, draws=1)["purity"]["mean"] == 1
+    ((classes, categories),) = seen
+    assert np.bincount(categories).tolist() == [judge.samples.PER_CATEGORY] * K
+    assert classes.shape == categories.shape
+
+
+def test_marks_tell_an_old_purity_and_a_modified_source(tmp_path):
+    def write(name, commit, **more):
+        scores = {"frechet": {"mean": 1.0, "std": 0.1}, "purity": {"mean": 0.5, "std": 0.1}}
+        about = {"classifier": {"data": "digits"}, "session": {"commit": commit}}
+        (tmp_path / f"digits-{name}.json").write_text(json.dumps({**scores, **about, **more}))
+
+    new = {"purity_samples_per_category": 200}
+    write("cp-seed0", "ab", **new)
+    write("mg-seed0", "ab")
+    write("vp-seed0", "ab", **new)
+    write("vp-seed1", "cd+")
+    text = generation.tables(tmp_path)
+    cp, mg, vp = text.splitlines()[2:5]
+    assert cp.startswith("| cp | ")
+    assert cp.endswith("| 0.500 ± 0.100 |")
+    assert mg.startswith("| mg | ")
+    assert mg.endswith("| 0.500 ± 0.100 † |")
+    assert vp.startswith("| vp, 2 seeds ‡ | ")
+    assert vp.endswith("| 0.500 (1) |")  # no mean of two kinds
+    assert "\n\n† With a file in which" in text
+    assert "\n\n‡ With a file from" in text
+
+
+def test_seeds_with_other_settings_do_not_share_a_row(tmp_path):
+    def write(name, settings):
+        run = {"model": name, "settings": settings}
+        found = {"frechet": {"mean": 1.0, "std": 0.1}, "classifier": {"data": "digits"}, "run": run}
+        (tmp_path / f"{name}.json").write_text(json.dumps(found))
+
+    write("x-seed0", "one")
+    write("x-seed1", "one")
+
+    def titles():
+        return [line.split(" | ")[0] for line in generation.tables(tmp_path).splitlines()[2:]]
+
+    assert titles() == ["| x, 2 seeds"]
+    write("x-seed2", "two")
+    assert titles() == ["| x (x-seed0, x-seed1), 2 seeds", "| x (x-seed2)"]
+
+
+def test_files_of_earlier_versions_share_the_row_of_their_model(tmp_path):
+    found = {"frechet": {"mean": 1.0, "std": 0.1}, "classifier": {"data": "digits"}}
+    (tmp_path / "x-seed0.json").write_text(json.dumps(found))
+    found["run"] = {"model": "a", "settings": "one"}
+    (tmp_path / "x-seed1.json").write_text(json.dumps(found))
+    assert "| x, 2 seeds |" in generation.tables(tmp_path)
 
 
 def test_seeds_of_a_model_share_a_row(tmp_path):
@@ -169,9 +343,9 @@ def test_seeds_of_a_model_share_a_row(tmp_path):
 
     for name, frechet in (("cp-K5-seed0", 3.0), ("cp-K5-seed1", 5.0), ("vae-K1-seed4", 7.0)):
         write(name, frechet)
-    _, _, two, one = generation.tables(tmp_path).splitlines()
+    _, _, two, one = generation.tables(tmp_path).splitlines()[:4]
     assert two.split(" | ")[:2] == ["| cp-K5, 2 seeds", "4.00 ± 1.41"]
-    assert two.endswith("0.500 ± 0.000 |")
+    assert two.endswith("0.500 ± 0.000 † |")
     assert one.split(" | ")[:2] == ["| vae-K1", "7.00 ± 0.25"]
 
 

@@ -72,7 +72,9 @@ def test_a_run_leaves_all_of_its_files(finished):
     (seed,) = scores["seeds"]
     assert seed["log_likelihood"]["samples"] == 20
     assert seed["valid_bound"] == max(line["valid_bound"] for line in lines)
-    assert 0 <= seed["clustering"]["accuracy_hungarian"] <= seed["clustering"]["accuracy_majority"]
+    assert 0 <= seed["clustering"]["accuracy_hungarian"] <= 1
+    assert 0 <= seed["clustering"]["accuracy_majority"] <= 1
+    assert seed["clustering"]["majority_from"] == "training"
     assert scores["value_range"] == [0, 1]
     assert scores["examples"] == {"train": 320, "valid": 40, "test": 40}
     (session,) = scores["sessions"]

@@ -62,10 +62,48 @@ def test_a_sweep_trains_what_is_missing_and_prints_the_table(
     seeds = [json.loads((results / f"dots-cp-K2-seed{s}.json").read_text()) for s in (0, 1)]
     assert [seed["seed"] for seed in seeds] == [0, 1]
     bounds = [-seed["test_bound"]["mean"] for seed in seeds]
-    assert f"| cp | {np.mean(bounds):.2f} ± {np.std(bounds, ddof=1):.2f} (2) / 9.50 |" in out
+    assert (
+        f"| cp | {np.mean(bounds):.2f} ± {np.std(bounds, ddof=1):.2f} (2) / 9.50 |"
+        in out.replace(" ‡", "")
+    )
 
     monkeypatch.setattr(run, "run", lambda job: pytest.fail("a finished cell ran again"))
     assert command("--only", "*cp*", "--seeds", "2", "--side-by-side", "2") == 0
+
+
+def test_the_table_marks_old_accuracies_and_files_of_a_modified_source(
+    command, tmp_path, capsys, tiny
+):
+    results = tmp_path / "results" / "short"
+    results.mkdir(parents=True)
+
+    def write(seed, commit, **clustering):
+        found = {"test_bound": {"mean": -9.0}, "sessions": [{"commit": commit}]}
+        found["clustering"] = {"accuracy_hungarian": 0.25, "accuracy_majority": 0.5, **clustering}
+        (results / f"dots-cp-K2-seed{seed}.json").write_text(json.dumps(found))
+
+    def rows():
+        assert command("--print") == 0
+        out = capsys.readouterr().out
+        return out, [line for line in out.splitlines() if line.startswith("| cp |")]
+
+    write(0, "ab", majority_from="training")
+    out, (bound, *_, hungarian, majority) = rows()
+    assert (bound, majority) == ("| cp | 9.00 (1) / 9.50 |", "| cp | 0.500 (1) |")
+    assert "†" not in out
+    assert "‡" not in out
+    write(1, "ab", accuracy_majority=0.9)
+    assert rows()[1][-1] == "| cp | 0.500 (1) |"  # no mean of two kinds
+    write(0, "ab")
+    out, (bound, *_, hungarian, majority) = rows()
+    assert majority == "| cp | 0.700 ± 0.283 (2) † |"
+    assert hungarian == "| cp | 0.250 ± 0.000 (2) |"
+    assert "\n\n† With a file in which" in out
+    write(1, "cd+")
+    out, (bound, *_, hungarian, majority) = rows()
+    assert bound == "| cp | 9.00 ± 0.00 (2) ‡ / 9.50 |"
+    assert majority == "| cp | 0.500 ± 0.000 (2) †‡ |"  # the second file was written again
+    assert out.index("\n\n† ") < out.index("\n\n‡ ") < out.index("Missing cells")
 
 
 def test_a_run_that_a_signal_stops_ends_the_sweep(command, monkeypatch, capsys):

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 import cpvae_jax
-from cpvae_jax import Config, Training, UserError, models, objectives
+from cpvae_jax import Config, Training, UserError, likelihoods, models, objectives
 from cpvae_jax.objectives import views
 from cpvae_jax.objectives.base import Batch, Progress, gradient, regularised
 from cpvae_jax.registry import OBJECTIVES, REGULARISERS
@@ -173,6 +173,19 @@ def test_certainty_and_consistency_equal_their_formulas(shaken):
     expected = -np.mean(np.sum(probs * log_softmax(np.float64(view), axis=1), axis=1))
     got = consistency(params, KEY, batch.x, batch.encoding)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_views_of_standardised_images_are_black_outside_as_those_of_the_images_are(shaken):
+    images = 255 * IMAGES
+    params = shaken(Config((4, 5), 3, 2, (4,), likelihood="gaussian"), data=images)
+    prepare = partial(likelihoods.of(params.config).prepare, params.likelihood)
+    batch = batch_of(params, prepare(images))
+    seen = jnp.asarray(prepare(np.asarray(views.affine(KEY, jnp.asarray(images)))))
+    view = models.of(params.config).infer(params, seen).logits
+    probs = softmax(np.float64(batch.encoding.logits), axis=1)
+    expected = -np.mean(np.sum(probs * log_softmax(np.float64(view), axis=1), axis=1))
+    got = REGULARISERS["consistency"](Training())(params, KEY, batch.x, batch.encoding)
+    np.testing.assert_allclose(got, expected, rtol=1e-4)
 
 
 def test_balance_equals_its_formula(shaken, pixels):

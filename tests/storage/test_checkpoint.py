@@ -1,6 +1,8 @@
 """Checkpoints: what is written comes back bit for bit, and damage is named."""
 
 import json
+import os
+from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 
 from cpvae_jax import Config, UserError, load, sample, save
-from cpvae_jax.storage import checkpoint
+from cpvae_jax.storage import checkpoint, folders
 from cpvae_jax.training import program
+from cpvae_jax.training.fit import Fit
 
 
 def with_aggregate(params, values):
@@ -105,3 +108,114 @@ def test_a_damaged_checkpoint_is_named(part, params, tmp_path):
         UserError, match=r"5 is damaged.*move that folder away to use an earlier one"
     ):
         read()
+
+
+ODD = [
+    "back\\slash",
+    "back\\",
+    "link/../beside",
+    "here/./../here/model",
+    "two//slashes",
+    " spaces ",
+    "new\nline",
+    "a%2Fb",
+    "été",
+    os.fsdecode(b"latin-\xe9"),
+    "model.orbax-checkpoint-tmp",
+]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The current folder, with a link to a folder deeper in it."""
+    (tmp_path / "far" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/inner")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+def test_a_model_is_stored_where_the_operating_system_finds_the_path(
+    name, place, params, assert_same_bits
+):
+    os.makedirs(name)
+    save(name, params)
+    assert sorted(os.listdir(name)) == ["0"]
+    assert_same_bits(load(name), params)
+    assert_same_bits(load(place / name), params)
+    found = [path for path in place.rglob("stats.aggregate") if path.is_dir()]
+    assert [os.path.samefile(path.parents[2], name) for path in found] == [True]
+
+
+@pytest.mark.parametrize("name", ["back\\slash", os.fsdecode(b"\xff")], ids=ascii)
+def test_a_run_is_stored_below_a_folder_of_any_name(name, place, params, assert_same_bits):
+    """The current folder has the odd name; the run's own path is plain."""
+    os.mkdir(name)
+    os.chdir(name)
+    for step in (1, 2):
+        with checkpoint.open_for("run/checkpoints") as steps:
+            steps.write(step, params, {"epoch": jnp.array(step)})
+    with checkpoint.open_for("run/checkpoints") as steps:
+        assert int(steps.read_state(2, {"epoch": jnp.array(0)})["epoch"]) == 2
+    assert_same_bits(load("run"), params)
+
+
+@pytest.mark.parametrize("name", ["back\\slash", "back\\other"])
+def test_a_save_whose_arrays_went_elsewhere_is_no_success(name, place, params, monkeypatch):
+    @contextmanager
+    def as_it_is(folder):
+        yield folder
+
+    monkeypatch.setattr(folders, "for_arrays", as_it_is)
+    with pytest.raises(UserError, match=r"cannot be written .the array .* is missing"):
+        save(name, params)
+    with pytest.raises(UserError, match="holds no saved model"):
+        load(name)
+
+
+@pytest.mark.parametrize("folder", ["~/model", "~/deep/er"])
+def test_a_tilde_is_the_home_folder(folder, place, params, monkeypatch):
+    monkeypatch.setenv("HOME", str(place / "home"))
+    save(folder, params)
+    assert load(folder).config == params.config
+    assert (place / "home" / folder[2:] / "0").is_dir()
+    assert not (place / "~").exists()
+
+
+@pytest.mark.parametrize("folder", ["gs://bucket/model", "s3://b", "file:///tmp/model", "", None])
+def test_what_is_no_folder_is_refused(folder, place, params):
+    for call in (lambda: save(folder, params), lambda: load(folder)):
+        with pytest.raises(UserError, match=r"is a URL; give a path|is empty|None; give a path"):
+            call()
+    assert sorted(path.name for path in place.iterdir()) == ["far", "link"]
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("conv/1", "'weights.encoder.conv/1', which cannot be the name of a folder"),
+        ("conv\\1", "which cannot be the name of a folder"),
+        ("n" * 300, "which cannot be the name of a folder"),
+        ("new\nline", "which cannot be the name of a folder"),
+        ("a.b", "two arrays of the model are called 'weights.encoder.a.b'"),
+    ],
+)
+def test_arrays_with_names_that_no_folder_has_are_refused(key, words, params, tmp_path):
+    own = {key: jnp.ones(2), "a": {"b": jnp.ones(2)}}
+    odd = params.with_weights({**params.weights, "encoder": own})
+    with pytest.raises(UserError) as caught:
+        save(tmp_path / "model", odd)
+    assert words in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_fit_is_saved_as_its_best_model(params, tmp_path, assert_same_bits):
+    save(tmp_path / "model", Fit(params, [], None, (), None))
+    assert_same_bits(load(tmp_path / "model"), params)
+
+
+@pytest.mark.parametrize("given", [None, "model", {"weights": {}}, np.ones(3)])
+def test_what_is_no_model_is_not_saved(given, tmp_path):
+    with pytest.raises(UserError, match=r"params is .* and not a model; give the folder, then"):
+        save(tmp_path / "model", given)
+    assert not (tmp_path / "model").exists()

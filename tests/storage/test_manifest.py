@@ -164,9 +164,52 @@ def test_a_manifest_that_fits_does_not_make_files_trusted(step, spoil, words):
         load(step.parent)
 
 
+@pytest.mark.parametrize(
+    "spoil", [another_type, another_shape, more_categories, huge_model], ids=lambda f: f.__name__
+)
+def test_whole_files_of_another_model_are_not_called_damaged(step, spoil):
+    spoil(step)
+    manifest.write(step)
+    with pytest.raises(
+        UserError, match=r"its files are whole, but they hold another model"
+    ) as found:
+        load(step.parent)
+    for word in ("damaged", "remove", "delete", "move that folder"):
+        assert word not in str(found.value)
+
+
+def test_a_part_of_one_s_own_that_fails_is_not_called_damage(step, monkeypatch):
+    def template(config):
+        raise KeyError("a layer of my own")
+
+    with pytest.raises(
+        UserError, match=r"files are whole .KeyError: 'a layer of my own'."
+    ) as found:
+        checkpoint.read(step.parent, template)
+    assert "damaged" not in str(found.value)
+
+
+@pytest.mark.parametrize("array", ["stats.aggregate", "weights.decoder.output.kernel"])
+def test_an_array_that_is_neither_there_nor_in_the_list_of_files_is_missed(step, array):
+    shutil.rmtree(step / "params" / array)
+    about = json.loads((step / manifest.FILE).read_text())
+    kept = {n: facts for n, facts in about["files"].items() if f"/{array}/" not in n}
+    assert array in about["arrays"]["params"]
+    edit_json(step / manifest.FILE, files=kept)
+    with pytest.raises(UserError, match=rf"is damaged .*the array params/{array} is missing"):
+        load(step.parent)
+
+
+@pytest.mark.parametrize("arrays", [3, {"params": "all"}, {"params": {}}])
+def test_a_list_of_arrays_that_is_none_is_damage(step, arrays):
+    edit_json(step / manifest.FILE, arrays=arrays)
+    with pytest.raises(UserError, match=r"is damaged .*manifest\.json is not a manifest"):
+        load(step.parent)
+
+
 def test_newer_checkpoints_are_refused_as_such(step):
     edit_json(step / manifest.FILE, format=manifest.FORMAT + 1)
-    with pytest.raises(UserError, match=r"by a newer version of cpvae_jax \(format 3\)"):
+    with pytest.raises(UserError, match=r"by a newer version of cpvae_jax \(format 4\)"):
         load(step.parent)
     edit_json(step / manifest.FILE, format=manifest.FORMAT)
     edit_json(step / checkpoint.CONFIG, temperament="mild")
@@ -180,7 +223,7 @@ def test_a_wrong_format_does_not_let_arrays_pass(step, claimed, params, assert_s
     """Format 1 has other arrays; what is not a format at all is read as the present one."""
     edit_json(step / manifest.FILE, format=claimed)
     if claimed == 1:
-        with pytest.raises(UserError, match=r"model/0 is damaged .*the array"):
+        with pytest.raises(UserError, match=r"model/0 cannot be loaded.*whole.*the array"):
             load(step.parent)
     else:
         assert_same_bits(load(step.parent), params)

@@ -92,7 +92,7 @@ def test_training_can_start_from_a_model_of_format_1(model, models):
         params.config,
         digits.train[:200],
         digits.valid[:100],
-        recipe=Training(epochs=1, learning_rate=1e-5),
+        recipe=Training(epochs=1, warmup=1, learning_rate=1e-5),
         init=params,
         callbacks=[],
     )

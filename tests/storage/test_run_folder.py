@@ -107,5 +107,69 @@ def test_damaged_files_are_named(made):
         (made / CONFIG).write_text(text)
         with pytest.raises(UserError, match=r"config\.json is damaged"):
             run_folder.read(made / CONFIG)
-        with pytest.raises(UserError, match="remove it and run the command again"):
+        with pytest.raises(
+            UserError, match="move it away, and run the command that wrote it again"
+        ):
             run_folder.result(made / CONFIG)
+
+
+DATA = {"train": "1", "valid": "2", "test": "3"}
+KEYED = {**SETTINGS, "prng": "threefry2x32", "data": DATA}
+
+
+@pytest.fixture
+def keyed(tmp_path):
+    """The folder of a run that knows its data and the kind of its random keys."""
+    path = tmp_path / "run"
+    with open_run(path, KEYED, resume=False):
+        pass
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": {**DATA, "train": "9"}}, "on other data: the training examples are not those"),
+        ({"data": {**DATA, "valid": "9"}}, "on other data: the validation examples are not"),
+        ({"data": {**DATA, "test": "9"}}, "on other data: the test examples are not"),
+        ({"data": {**DATA, "train": "9", "test": "9"}}, "the training and test examples are not"),
+        ({"data": {"train": "1"}}, "the validation and test examples are not"),
+        ({"data": dict.fromkeys(DATA, "9"), "dataset": "b"}, "on other data: the training, valid"),
+        ({"data": dict.fromkeys(DATA, "9"), "seed": 1}, "other settings .different: data, seed."),
+        ({"prng": "rbg"}, "jax_default_prng_impl=threefry2x32, and now the random keys are rbg"),
+        ({"dataset": "b", "seed": 1}, "other settings .different: seed."),
+    ],
+)
+def test_a_run_is_continued_on_its_own_data_only(keyed, changes, words):
+    with pytest.raises(UserError, match=words), open_run(keyed, {**KEYED, **changes}, resume=True):
+        pass
+
+
+@pytest.mark.parametrize("dataset", ["./arrays", "/data/arrays", "another-name"])
+def test_the_same_data_by_another_spelling_are_the_same(keyed, dataset):
+    with open_run(keyed, {**KEYED, "dataset": dataset}, resume=True):
+        pass
+    assert run_folder.read(keyed / CONFIG)["dataset"] == "arrays"
+
+
+def test_an_earlier_run_without_a_digest_is_compared_by_the_name_of_its_data(made):
+    with open_run(made, KEYED, resume=True):
+        pass
+    words = "other settings .different: dataset."
+    with (
+        pytest.raises(UserError, match=words),
+        open_run(made, {**KEYED, "dataset": "b"}, resume=True),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/run", "", "n" * 300, "a\0b"])
+@pytest.mark.parametrize("writer", [True, False])
+def test_what_is_no_folder_is_refused_by_every_process(path, writer, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(UserError, match=r"is a URL|is empty|has a name of|has a zero byte"),
+        open_run(path, SETTINGS, resume=False, writer=writer),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())

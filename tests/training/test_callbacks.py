@@ -1,7 +1,10 @@
 """Callbacks: functions and objects, stopping, Ctrl-C, and what each built-in one does."""
 
+import re
 import signal
+import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import chex
 import jax
@@ -11,7 +14,9 @@ import pytest
 import cpvae_jax
 from cpvae_jax import Config, Training, UserError, fit
 from cpvae_jax.storage import checkpoint, run_folder
+from cpvae_jax.training import callbacks, recipe
 from cpvae_jax.training.callbacks import Bar, Callback, Checkpoint, Interrupt, TensorBoard
+from cpvae_jax.training.run import Run
 
 CONFIG = Config(shape=(3,), K=2, latent=1, hidden=(4,), binarise="none")
 TRAINING = Training(learning_rate=1e-2, batch_size=8, warmup=1, epochs=4)
@@ -152,10 +157,13 @@ def test_ctrl_c_returns_the_best_model_so_far(run, in_folder, tmp_path, assert_s
 
 
 def test_a_second_ctrl_c_ends_the_program_at_once(run):
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        run(interrupt_at(2, times=2))
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(interrupt_at(2, times=2))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_other_signals_and_a_second_training_with_the_same_callback(run):
@@ -188,6 +196,117 @@ def test_the_bar_is_hidden_where_stderr_is_not_a_terminal(data, valid, capsys):
     fit(jax.random.key(0), CONFIG, data, valid, recipe=TRAINING)
     fit(jax.random.key(0), CONFIG, data, valid, recipe=TRAINING, callbacks=[Bar(quiet=True)])
     assert capsys.readouterr().err == ""
+
+
+def test_the_bar_is_hidden_where_there_is_no_stderr(run, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert len(run(Bar(always=True)).history) == 4
+
+
+# The time left
+
+PAPER = recipe.resolve("paper", CONFIG, 1000)
+
+
+@pytest.mark.parametrize(
+    ("training", "epoch", "wait", "stopped", "earliest"),
+    [
+        (PAPER, 0, [0], [False], 150),  # 100 epochs of warm-up, then 50 without a better bound
+        (PAPER, 99, [0], [False], 150),
+        (PAPER, 130, [0], [False], 180),
+        (PAPER, 130, [7], [False], 173),
+        (PAPER, 1990, [0], [False], 2000),
+        (PAPER, 180, [50], [True], 180),
+        (PAPER, 130, [7, 20], [False, False], 173),  # the last seed decides
+        (PAPER, 160, [50, 20], [True, False], 190),
+        (recipe.resolve("short", CONFIG, 1000), 40, [0], [False], 90),
+        (recipe.resolve("short", CONFIG, 1000), 60, [0], [False], 100),
+        (recipe.resolve("modes", Config(shape=(3, 3)), 1000), 101, [0], [False], 150),
+    ],
+)
+def test_the_earliest_end_of_a_training(training, epoch, wait, stopped, earliest):
+    assert synthetic(training, epoch, wait, stopped).earliest_end == earliest
+
+
+def synthetic(training, epoch, wait, stopped, seconds=(30.0, 2.0, 2.0, 2.0)):
+    """A training in progress, without a model."""
+    state = SimpleNamespace(
+        epoch=np.full(len(wait), epoch), wait=np.array(wait), stopped=np.array(stopped)
+    )
+    run = Run(CONFIG, training, state, mesh=None, folder=None)
+    run.lines = [{"seconds": one} for one in seconds]
+    return run
+
+
+METRICS = {
+    name: np.array([1.0])
+    for name in ("valid_bound", "valid_reconstruction", "valid_kl_c", "valid_kl_z", "best_epoch")
+}
+
+
+def shown(run, monkeypatch, capsys):
+    """What the bar shows after one more epoch of a synthetic training."""
+
+    class Eager(callbacks.tqdm):
+        def __init__(self, **options):
+            super().__init__(**{**options, "mininterval": 0})
+
+    monkeypatch.setattr(callbacks, "tqdm", Eager)
+    run.metrics = {**METRICS, "skipped": np.array([0])}
+    bar = Bar(always=True)
+    run.epoch -= 1
+    bar.start(run)
+    run.epoch += 1
+    bar.epoch(run)
+    line = capsys.readouterr().err.split("\r")[-1]
+    bar.close()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("epoch", "wait", "words"),
+    [
+        (3, 0, "epoch 3 of at most 2000 [00:00, 2s/epoch, at least 04:54 and at most 1:06:34 left"),
+        (130, 7, "epoch 130 of at most 2000 [00:00, 2s/epoch, at least 01:26 and at most 1:02:20 "),
+        (170, 47, "epoch 170 of at most 2000 [00:00, 2s/epoch, at least 00:06 and at most 1:01:00"),
+    ],
+)
+def test_the_bar_gives_two_times_where_early_stopping_may_end_training(
+    epoch, wait, words, monkeypatch, capsys
+):
+    text = shown(synthetic(PAPER, epoch, [wait], [False]), monkeypatch, capsys)
+    assert text.startswith(f"training: {words}")
+    assert ", valid bound 1.00 = " in text
+    assert "%" not in text
+
+
+def test_the_bar_fills_up_where_the_end_is_known(monkeypatch, capsys):
+    training = recipe.resolve("short", CONFIG, 1000)
+    text = shown(synthetic(training, 75, [3], [False]), monkeypatch, capsys)
+    assert re.match(r"training:  75%\|.*\| 75/100 \[00:00<00:0\d, ", text)
+    assert "at most" not in text
+
+
+def test_the_bar_promises_no_time_after_the_end(monkeypatch, capsys):
+    text = shown(synthetic(PAPER, 180, [50], [True]), monkeypatch, capsys)
+    assert text.startswith("training: epoch 180 of at most 2000 [00:00, valid bound ")
+
+
+@pytest.mark.parametrize(
+    ("lines", "pace"), [((), None), ((30,), None), ((30, 2), 2), ((9,) * 30, 9)]
+)
+def test_the_first_epoch_does_not_count_because_it_compiles(lines, pace):
+    assert synthetic(PAPER, 1, [0], [False], lines).seconds_per_epoch == pace
+
+
+def test_training_ends_when_it_was_said_to(run):
+    """The forecast rises with a better bound and never falls; training ends at the last one."""
+    forecasts = []
+    training = Training(learning_rate=0.3, batch_size=8, warmup=2, epochs=60, patience=3)
+    result = run(lambda run: forecasts.append(run.earliest_end), recipe=training, seeds=2)
+    assert forecasts == sorted(forecasts)
+    assert forecasts[0] == 5
+    assert result.history[-1]["epoch"] == forecasts[-1] < 60
 
 
 def test_checkpoints_are_as_frequent_as_asked_for(run, tmp_path):

@@ -64,6 +64,8 @@ def test_truncated_records_are_named(prepared, tmp_path):
     folder.chmod(0o755)
     for file in folder.glob("*.array_record-*"):
         file.write_bytes(file.read_bytes()[:100_000])
-    with pytest.raises(UserError, match=r"prepared data set .* cannot be read .*: delete"):
+    with pytest.raises(
+        UserError, match=r"prepared data set .* cannot be read .*: check the disk .* rename"
+    ):
         load("mnist", data_dir=tmp_path, cache_dir=tmp_path / "cache")
     assert not (tmp_path / "cache").exists()

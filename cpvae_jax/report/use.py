@@ -1,0 +1,63 @@
+"""How a model uses its categories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from cpvae_jax import checks, priors
+from cpvae_jax.evaluation import aggregate, categories
+from cpvae_jax.keys import purpose
+from cpvae_jax.types import Params
+
+DRAWS = 64
+"""Draws of z per example for I(x; c) where c is summed out. An average of few draws has less entropy
+than q(c|x), so I(x; c) is too large: by 1 / 128 nats where the draws of each x fall into two
+components, and by nothing where they fall into one."""
+
+
+def of_categories(
+    params: Params, key: jax.Array, test: np.ndarray, decomposed: dict[str, float] | None
+) -> dict[str, Any]:
+    """How often the training data use each category, and how much it says about test examples.
+
+    Args:
+      params: the model.
+      key: a random key.
+      test: test examples [N, *shape].
+      decomposed: what `decomposition` returns for them, if the model has it. Its I(x; c) is exact
+        where the model infers c. Where c is summed out, it is computed here from an average of
+        p(c|z) over draws of z.
+
+    Returns:
+      "aggregate", q(c) over the training data; "effective_number", exp of its entropy;
+      "largest_share", its maximum; "information", I(x; c) over the test examples in nats.
+    """
+    q = np.asarray(params.aggregate, np.float64)
+    if len(q) == 1:
+        information = 0.0
+    elif decomposed is not None and priors.of(params.config).inferred:
+        information = max(0.0, decomposed["mutual_information_c"])
+    else:
+        examples = checks.data(params, test, "data")
+        probs = aggregate.probs(params, purpose(key, "categories"), examples, draws=DRAWS)
+        information = categories.information(probs)
+    return {
+        "aggregate": q.tolist(),
+        "effective_number": categories.effective_number(q),
+        "largest_share": float(q.max()),
+        "information": information,
+    }
+
+
+def summary(found: dict[str, Any]) -> str:
+    """How many categories are in use, and what they say about x, as a line to print."""
+    K = len(found["aggregate"])
+    line = f"effective number of categories {found['effective_number']:.1f}"
+    if K == 1:
+        return line
+    return (
+        f"{line}; they carry I(x; c) = {found['information']:.3f} of at most {np.log(K):.3f} nats"
+    )

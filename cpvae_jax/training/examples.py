@@ -1,0 +1,58 @@
+"""The data that `fit` is given: checked, split, and brought to the unit of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from cpvae_jax import checks
+from cpvae_jax.config import Config
+from cpvae_jax.data.dataset import split, tenth
+from cpvae_jax.data.rows import Rows
+from cpvae_jax.errors import UserError
+from cpvae_jax.training import program as programs
+from cpvae_jax.training.step import TrainState
+
+Data = jax.Array | Rows
+
+
+def checked(config: Config, train: Any, valid: Any = None) -> tuple[np.ndarray | Rows, np.ndarray]:
+    """Training and validation examples [N, *shape] and [M, *shape] in the user's unit.
+
+    Args:
+      config: The model.
+      train: Training examples in any container, or `Rows`.
+      valid: Validation examples; without them a tenth of the training examples is held out.
+
+    Raises:
+      UserError: The data do not suit the model, or no example can be held out.
+    """
+    if isinstance(train, Rows) and valid is None:
+        raise UserError("valid is missing; with Rows to train on, give validation examples too.")
+    checks.array(valid, "valid")
+    if valid is not None:
+        found = checks.examples(config, {"train": train, "valid": valid})
+        return found["train"], found["valid"]
+    whole = checks.examples(config, {"train": train})["train"]
+    if len(whole) == 1:
+        raise UserError(
+            "train has 1 example, and without valid one is held out; give at least 2, or valid."
+        )
+    kept, held, _ = split(len(whole), valid=tenth(len(whole)), test=0, of="train")
+    return whole[kept], whole[held]
+
+
+def prepared(
+    state: TrainState, train: np.ndarray | Rows, valid: np.ndarray, mesh: Mesh | None
+) -> tuple[Data, jax.Array]:
+    """The same examples in the unit of the model, by its constants, which all seeds share.
+
+    Warns if they seem to have another unit than the data that the model was begun with.
+    """
+    params = programs.best_params(state, 0, mesh)
+    placed = checks.prepared(params, valid, "valid")
+    assert not isinstance(placed, Rows)
+    return checks.prepared(params, train, "train"), placed

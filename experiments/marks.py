@@ -1,0 +1,44 @@
+"""Marks of numbers in tables, with their footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+OLD_MAJORITY, OLD_PURITY, MODIFIED = "†", "†", "‡"
+
+MAJORITY_NOTE = (
+    "† With a file in which each category predicts its most frequent label among the very test "
+    "labels that are scored, which favours large K."
+)
+PURITY_NOTE = (
+    "† With a file in which the main class of a category is chosen and scored on the same samples, "
+    "10,000 / K of them, which favours large K."
+)
+MODIFIED_NOTE = "‡ With a file from a source tree that had uncommitted changes: a commit in it ends with a plus."
+
+
+def majority(result: Mapping[str, Any]) -> str:
+    """A dagger for a majority accuracy whose map was fitted on the labels that it is scored on."""
+    return "" if "majority_from" in result.get("clustering", {}) else OLD_MAJORITY
+
+
+def purity(result: Mapping[str, Any]) -> str:
+    """A dagger for a purity with a number of samples per category that depends on K."""
+    return "" if "purity_samples_per_category" in result else OLD_PURITY
+
+
+def modified(result: Any) -> str:
+    """A double dagger for a result with a commit that ends with a plus, wherever it stands."""
+    if isinstance(result, Mapping):
+        if str(result.get("commit", "")).endswith("+"):
+            return MODIFIED
+        result = result.values()
+    elif isinstance(result, str) or not isinstance(result, Iterable):
+        return ""
+    return max(map(modified, result), default="")
+
+
+def footnotes(table: str, *notes: str) -> str:
+    """A table, followed by those of the footnotes whose marks it holds."""
+    return "\n\n".join([table, *(note for note in notes if note[0] in table)])
