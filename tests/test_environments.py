@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from cpvae_jax import Config, Training, bound, fit
+from cpvae_jax import Config, bound, initialise
 
 WIDE = ("float64", "int64", "uint64", "complex128")
 
@@ -104,24 +104,15 @@ def test_other_random_numbers_give_other_draws_of_the_same_kind(switches, usual,
     assert same < len(found) / 2
 
 
-def test_without_compilation_the_numbers_are_the_same():
-    """In this process, with the smallest of models: each operation is compiled by itself."""
+def test_without_compilation_the_bound_is_the_same():
+    """In this process: each operation is compiled by itself, which would take long for a training."""
     config = Config.of_model("vae", shape=(2,), K=1, latent=1, hidden=(2,), binarise="none")
     x = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], np.float32)
-    recipe = Training(epochs=1, warmup=1, batch_size=2, learning_rate=1e-2)
+    params = initialise(jax.random.key(0), config)
 
-    def trained():
-        return fit(jax.random.key(0), config, x, x, recipe=recipe, callbacks=[])
+    def bounds():
+        return bound(params, jax.random.key(1), x).bound
 
     with jax.disable_jit():
-        found = trained()
-        bounds = bound(found.params, jax.random.key(1), x).bound
-    expected = trained()
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
-        (found.params, found.state.opt_state),
-        (expected.params, expected.state.opt_state),
-    )
-    np.testing.assert_allclose(
-        bounds, bound(expected.params, jax.random.key(1), x).bound, rtol=1e-5
-    )
+        found = bounds()
+    np.testing.assert_allclose(found, bounds(), rtol=1e-5)

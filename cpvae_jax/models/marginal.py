@@ -18,6 +18,9 @@ from cpvae_jax.models import parts
 from cpvae_jax.models.base import Category, Model
 from cpvae_jax.types import Encoding, Params, Terms
 
+CODES_AT_ONCE = 500
+"""Draws of z over a batch whose responsibilities are computed side by side: bounded memory."""
+
 
 def log_prior(params: Params, z: jax.Array, category: Category = None) -> jax.Array:
     """log p(z) = log (1/K) Σ_k N(z | component k); z [..., D] to [...]."""
@@ -88,17 +91,21 @@ def logits(params: Params, encoding: Encoding) -> jax.Array:
 
 
 def probs(params: Params, key: jax.Array, encoding: Encoding, draws: int) -> jax.Array:
-    """q(c|x) = E_q(z|x) p(c|z), [B, K], averaged over `draws` of z per example."""
+    """q(c|x) = E_q(z|x) p(c|z), [B, K], averaged over at least `draws` of z per example."""
     family, prior = posteriors.of(params.config), parts.components(params)
     conditional = family.at(encoding.code, None)
+    B, K = len(encoding.logits), mixture.size(prior)
+    if K == 1:
+        return jnp.ones((B, 1), jnp.float32)
+    chunk = min(draws, max(1, CODES_AT_ONCE // B))
 
     def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
         key_z = jax.random.fold_in(key, number)
-        z, _ = family.sample(params.weights["posterior"], key_z, conditional)
-        return total + jnp.exp(mixture.log_responsibilities(prior, z)), None
+        z, _ = family.sample(params.weights["posterior"], key_z, conditional, chunk)
+        return total + jnp.sum(jnp.exp(mixture.log_responsibilities(prior, z)), axis=0), None
 
-    none = jnp.zeros((len(encoding.logits), mixture.size(prior)), jnp.float32)
-    total, _ = jax.lax.scan(more, none, jnp.arange(draws, dtype=jnp.int32))
+    none = jnp.zeros((B, K), jnp.float32)
+    total, _ = jax.lax.scan(more, none, jnp.arange(-(-draws // chunk), dtype=jnp.int32))
     return total / jnp.sum(total, axis=-1, keepdims=True)
 
 
