@@ -186,8 +186,26 @@ class _Flag:
             how.setdefault("metavar", self.name.upper())
             group.add_argument(self.name, **how)
         else:
+            if self.many:
+                how["action"] = _Collect
             required = keep_default and self.default is MISSING
             group.add_argument(self.text, dest=self.name, required=required, **how)
+
+
+class _Collect(argparse.Action):
+    """The values of a flag that is given several times, one after another, without the default."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add values to those given before."""
+        before = getattr(namespace, self.dest, self.default)
+        given = [] if before is self.default else before
+        setattr(namespace, self.dest, [*given, *values])
 
 
 def _flags(part: type | Partial) -> list[_Flag]:

@@ -44,6 +44,14 @@ def test_every_type_is_read():
     assert parse("here", "--samples").samples == 5000
 
 
+def test_a_flag_given_several_times_keeps_all_values():
+    found = parse(
+        "here", "--weight", "a=1", "--sizes", "1", "--weight", "b=2", "c=3", "--sizes", "2"
+    )
+    assert found.weighted == (("a", 1.0), ("b", 2.0), ("c", 3.0))
+    assert found.sizes == (1, 2)  # the default is replaced
+
+
 def test_what_is_written_is_read_back():
     for arguments in (GIVEN, ["here"], ["here", "--samples", "0"]):
         found = parse(*arguments)
