@@ -24,7 +24,9 @@ CASE = Case("cp", 2, 10, latent=2, hidden=4)
 @pytest.fixture
 def images(tmp_path):
     path = tmp_path / "images.npy"
-    np.save(path, np.random.default_rng(0).integers(0, 50, (20, *SHAPE), np.uint8))
+    dark = np.random.default_rng(0).integers(0, 50, (20, *SHAPE), np.uint8)
+    dark[:, 0, 0] = 255  # one white pixel each: these are grey levels
+    np.save(path, dark)
     return str(path)
 
 
