@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -13,9 +14,10 @@ import pytest
 from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
-from cpvae_jax import Config, Params, Training, likelihoods
+from cpvae_jax import Config, Params, Training, initialise, likelihoods
 from cpvae_jax.models import start
 from cpvae_jax.training import program, step
+from experiments.data import load
 
 # The programs are tiny and run once or twice, so optimised compilation never pays; neither here
 # nor in the commands that the tests start.
@@ -254,3 +256,18 @@ def assert_same_bits() -> Callable[..., None]:
         jax.tree.map(lambda x, y: np.testing.assert_array_equal(plain(x), plain(y)), a, b)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def grey():
+    """The digits as grey levels 0 to 255."""
+    data = load("digits")
+    levels = {name: np.uint8(255 * getattr(data, name)) for name in ("train", "valid", "test")}
+    return replace(data, **levels)
+
+
+@pytest.fixture(scope="session")
+def gaussian(grey):
+    """A model of grey levels as real numbers; its means are near those of the data."""
+    config = Config(shape=grey.shape, K=2, latent=2, likelihood="gaussian")
+    return initialise(jax.random.key(0), config, grey.train)

@@ -1,6 +1,10 @@
-"""What the tests of the commands share: the message of a refused command, the epochs of a process."""
+"""What the tests of the commands share: refused commands, running processes, copies of runs."""
 
+import shutil
 import time
+
+import cpvae_jax
+from cpvae_jax.storage import run_folder
 
 
 def message(capsys):
@@ -19,3 +23,15 @@ def wait_for_epochs(process, log, num):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def copied(finished, folder, by=0.0):
+    """A copy of a run, with the outputs of its model shifted."""
+    params = cpvae_jax.load(finished)
+    decoder = params.weights["decoder"]
+    output = decoder["output"] | {"bias": decoder["output"]["bias"] + by}
+    weights = {**params.weights, "decoder": {**decoder, "output": output}}
+    cpvae_jax.save(folder / "checkpoints", params.replace(weights=weights))
+    for name in (run_folder.CONFIG, run_folder.SCORES):
+        shutil.copy(finished / name, folder / name)
+    return folder

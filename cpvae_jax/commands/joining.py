@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import jax
 
 from cpvae_jax.commands.job import Devices
-from cpvae_jax.errors import UserError
+from cpvae_jax.errors import UserError, first_line
 from cpvae_jax.processes import first
 
 HEARTBEAT = 20
@@ -50,7 +50,7 @@ def join(given: Devices) -> None:
         )
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(
-            f"the processes cannot connect ({_first_line(error)}); start the command under a "
+            f"the processes cannot connect ({first_line(error)}); start the command under a "
             "scheduler with --distributed (Open MPI 5 and later: and with --coordinator), or each "
             "process with --coordinator, --processes and its own --process."
         ) from error
@@ -98,7 +98,7 @@ def together() -> Iterator[None]:
         lost = re.match(r"[A-Z_]+: ", str(error)) and not isinstance(error, UserError)
         if not lost and not isinstance(error, UserError | KeyboardInterrupt):
             traceback.print_exc()
-        print(f"error: {_LOST if lost else ''}{_first_line(error)}", file=sys.stderr, flush=True)
+        print(f"error: {_LOST if lost else ''}{first_line(error)}", file=sys.stderr, flush=True)
         end()
         os._exit(2)  # an orderly exit would wait for processes that no longer exist
     end()
@@ -129,7 +129,3 @@ def _watched() -> Callable[[], None]:
         watcher.communicate(b"dismissed")
 
     return end
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from cpvae_jax.commands.start import start_jax
 from cpvae_jax.commands.streams import Streams, any_character
-from cpvae_jax.errors import UserError
+from cpvae_jax.errors import UserError, first_line
 
 
 class Command(NamedTuple):
@@ -117,7 +117,7 @@ def _message(error: Exception) -> str | None:
         return f"{error} This is a warning, which PYTHONWARNINGS makes an error; unset it."
     if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
         return (
-            f"there is not enough memory ({str(error).partition(chr(10))[0]}); choose a smaller "
+            f"there is not enough memory ({first_line(error)}); choose a smaller "
             "model, a smaller --batch-size or fewer --seeds."
         )
     try:

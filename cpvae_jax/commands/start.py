@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 
-from cpvae_jax.errors import UserError
+from cpvae_jax.errors import UserError, first_line
 
 CHOICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")
 """Environment variables that choose the kind of device."""
@@ -35,7 +35,7 @@ def start_jax() -> None:
         import jax
     except (ValueError, RuntimeError) as error:  # a variable such as JAX_ENABLE_X64=maybe
         raise UserError(
-            f"JAX cannot start ({_first_line(error)}); unset that environment variable, or set it "
+            f"JAX cannot start ({_reason(error)}); unset that environment variable, or set it "
             "to a value that JAX knows."
         ) from error
     for name, value in SETTINGS.items():
@@ -71,10 +71,10 @@ def _without_device(error: Exception) -> str:
                 "device that there is, set it to cpu, or install JAX for that device."
             )
     return (
-        f"JAX cannot start a device ({_first_line(error)}); set JAX_PLATFORMS=cpu to use the "
-        "processor."
+        f"JAX cannot start a device ({_reason(error)}); set JAX_PLATFORMS=cpu to use the processor."
     )
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+def _reason(error: Exception) -> str:
+    """What an error says, to stand within a sentence."""
+    return first_line(error).rstrip(".")

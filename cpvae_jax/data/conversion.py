@@ -104,12 +104,21 @@ def _unmasked(array: np.ndarray, name: str) -> np.ndarray:
     return np.asarray(array)
 
 
+def is_absent(value: Any) -> bool:
+    """Returns whether an object stands for a missing value: None, and pandas' NA and NaT.
+
+    >>> is_absent(None), is_absent(0)
+    (True, False)
+    """
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def _from_objects(array: np.ndarray, given: Any, name: str) -> np.ndarray:
     """Returns an array of Python numbers as one of numbers; missing values become NaN."""
     if array.ndim == 0:
         raise UserError(f"{name} is of type {type(given).__name__}; give an array of numbers.")
     values = array.ravel()
-    missing = [v is None or type(v).__name__ in ("NAType", "NaTType") for v in values]
+    missing = [is_absent(v) for v in values]
     for index, (value, absent) in enumerate(zip(values, missing, strict=True)):
         if not absent and not isinstance(value, numbers.Real | Decimal | np.bool_):
             row = np.unravel_index(index, array.shape)[0]

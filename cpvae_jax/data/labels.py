@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cpvae_jax.data.conversion import is_absent
 from cpvae_jax.errors import UserError
 
 UNLABELLED = -1
@@ -65,7 +66,7 @@ def _is_missing(value: Any) -> bool:
         return bool(np.isnan(value))
     if isinstance(value, str | bytes):
         return not value.strip()
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
+    return is_absent(value)
 
 
 def _plain(what: str, values: list[Any]) -> np.ndarray:

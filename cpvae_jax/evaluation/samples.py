@@ -11,6 +11,7 @@ import numpy as np
 
 from cpvae_jax import checks
 from cpvae_jax.errors import UserError
+from cpvae_jax.evaluation.categories import entropy
 
 NEAREST = 5
 """k of the nearest-neighbour balls; 5 as in Naeem et al."""
@@ -164,7 +165,7 @@ def class_entropy(classes: np.ndarray) -> float:
     1.3863
     """
     used = np.unique(classes, return_counts=True)[1] / len(classes)
-    return float(-np.sum(used * np.log(used)))
+    return float(entropy(used))
 
 
 def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

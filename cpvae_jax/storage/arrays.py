@@ -65,7 +65,11 @@ def named(tree: Tree) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path, leaf in jax.tree.leaves_with_path(tree):
         name = _join(path)
-        if set(name) & set("/\\\0") or not name.isprintable() or len(name.encode()) > LONGEST:
+        if (
+            set(name) & set("/\\\0")
+            or not name.isprintable()
+            or len(name.encode()) > folders.LONGEST_NAME
+        ):
             raise UserError(
                 f"an array of the model is called {name!r}, which cannot be the name of a folder; "
                 "name the arrays of your own parts in short words without slashes."
@@ -77,10 +81,6 @@ def named(tree: Tree) -> dict[str, Any]:
             )
         found[name] = leaf
     return found
-
-
-LONGEST = 255
-"""The most bytes of a name that file systems take."""
 
 
 def _join(path: Any) -> str:

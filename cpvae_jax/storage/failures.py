@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cpvae_jax.errors import UserError
+from cpvae_jax.errors import UserError, first_line
 from cpvae_jax.storage import files, manifest
 
 
@@ -40,7 +40,7 @@ def explained(step: Path) -> Iterator[None]:
     except Exception as error:  # Orbax, and the user's own parts, may raise anything
         raise UserError(
             f"the checkpoint {step} cannot be loaded, although its files are whole "
-            f"({type(error).__name__}: {_first_line(error)}); load it with the versions of "
+            f"({type(error).__name__}: {first_line(error)}); load it with the versions of "
             "cpvae_jax, jax and orbax-checkpoint that it was saved with."
         ) from error
 
@@ -50,8 +50,4 @@ def reason(error: Exception) -> str:
     full = os.strerror(errno.ENOSPC)
     if full in str(error):
         return full
-    return error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)

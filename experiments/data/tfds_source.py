@@ -15,7 +15,7 @@ import numpy as np
 from cpvae_jax.data.cache import Arrays, cached
 from cpvae_jax.data.paths import denied
 from cpvae_jax.data.places import Places, local
-from cpvae_jax.errors import UserError
+from cpvae_jax.errors import UserError, first_line
 from experiments.data import tfds_prepare
 
 # Records per read: enough to make the overhead of a call negligible, in a few megabytes.
@@ -62,7 +62,7 @@ class TfdsSource:
         # A truncated or unrelated file can raise any of these.
         except (OSError, ValueError, RuntimeError, LookupError) as error:
             raise UserError(
-                f"The prepared data set {folder} cannot be read ({_first_line(error)}): check the "
+                f"The prepared data set {folder} cannot be read ({first_line(error)}): check the "
                 "disk and the permissions; if the files are damaged, rename the folder, and the "
                 "data set will be prepared again."
             ) from error
@@ -101,8 +101,3 @@ def encode_grey(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def _first_line(error: Exception) -> str:
-    """Returns the first line of the message of an error, or its type."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -116,7 +116,7 @@ def test_an_empty_name_is_not_the_current_folder(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("make", [str, Path])
 @pytest.mark.parametrize(
-    "url", ["gs://bucket/x.npz", "s3://bucket/folder", "https://host/x.npz", "file:///tmp/x.npz"]
+    "url", ["gs://bucket/x.npz", "s3://bucket/folder", "https://host/x.npz", "file:///data/x.npz"]
 )
 def test_a_url_is_refused(make, url, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -13,24 +13,13 @@ from cpvae_jax.keys import purpose
 from cpvae_jax.storage import run_folder
 from experiments import compare
 from experiments.data import load
+from tests.running import copied
 
 KEY = purpose(jax.random.key(0), "comparison")
 
 
-def shifted(finished, other, by=0.2):
-    """A run with the same model, but its outputs shifted, which is worse on every image."""
-    params = cpvae_jax.load(finished)
-    decoder = params.weights["decoder"]
-    output = decoder["output"] | {"bias": decoder["output"]["bias"] + by}
-    weights = {**params.weights, "decoder": {**decoder, "output": output}}
-    cpvae_jax.save(other / "checkpoints", params.replace(weights=weights))
-    for name in (run_folder.CONFIG, run_folder.SCORES):
-        shutil.copy(finished / name, other / name)
-    return other
-
-
 def test_the_difference_is_that_of_the_bounds_and_its_error_is_smaller(finished, tmp_path, capsys):
-    other = shifted(finished, tmp_path / "shifted")
+    other = copied(finished, tmp_path / "shifted", 0.2)
     out = tmp_path / "results" / "pair.json"
     assert compare.main([str(finished), str(other), "--out", str(out)]) == 0
 
@@ -53,7 +42,7 @@ def test_the_difference_is_that_of_the_bounds_and_its_error_is_smaller(finished,
 def test_runs_in_folders_of_one_name_are_told_apart_and_a_run_counts_once(
     finished, tmp_path, capsys, monkeypatch
 ):
-    a, b = (shifted(finished, tmp_path / name / "x", by) for name, by in (("a", 0.1), ("b", 0.2)))
+    a, b = (copied(finished, tmp_path / name / "x", by) for name, by in (("a", 0.1), ("b", 0.2)))
     (tmp_path / "link").symlink_to(a)
     monkeypatch.chdir(tmp_path)
     runs = [str(finished), "a/x", str(b), "link", str(finished)]
@@ -73,7 +62,7 @@ def test_runs_in_folders_of_one_name_are_told_apart_and_a_run_counts_once(
 
 
 def test_a_file_that_holds_something_else_is_not_overwritten(finished, tmp_path, capsys):
-    other = shifted(finished, tmp_path / "other")
+    other = copied(finished, tmp_path / "other", 0.2)
     out = tmp_path / "pair.json"
     flags = [str(finished), str(other), "--out", str(out)]
     assert compare.main(flags) == 0
@@ -81,8 +70,8 @@ def test_a_file_that_holds_something_else_is_not_overwritten(finished, tmp_path,
     assert compare.main(flags) == 0  # the same comparison
     assert json.loads(out.read_text()) == first
     shutil.rmtree(other)
-    shifted(finished, other, 0.3)  # another model in the same place
-    third = shifted(finished, tmp_path / "third")
+    copied(finished, other, 0.3)  # another model in the same place
+    third = copied(finished, tmp_path / "third", 0.2)
     before = out.read_text()
     for changed in (
         flags,

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import jax
 import matplotlib.image
@@ -15,6 +14,7 @@ from cpvae_jax.storage import run_folder
 from experiments import classifier, generation, judge
 from experiments.data import load
 from experiments.judge import Judge
+from tests.running import copied
 
 
 @pytest.fixture(scope="module")
@@ -89,21 +89,6 @@ def test_real_images_score_better_than_shuffled_ones(judge_folder):
         assert best["class_entropy"]["mean"] == pytest.approx(np.log(10), abs=0.1)
 
 
-@pytest.fixture(scope="module")
-def grey():
-    """The digits as grey levels 0 to 255."""
-    data = load("digits")
-    levels = {name: np.uint8(255 * getattr(data, name)) for name in ("train", "valid", "test")}
-    return replace(data, **levels)
-
-
-@pytest.fixture(scope="module")
-def gaussian(grey):
-    """A model of grey levels as real numbers; its means lie about those of the data."""
-    config = cpvae_jax.Config(shape=grey.shape, K=2, latent=2, likelihood="gaussian")
-    return cpvae_jax.initialise(jax.random.key(0), config, grey.train)
-
-
 def test_a_gaussian_of_grey_levels_is_judged_in_its_unit(judge_folder, grey, gaussian):
     by, key = Judge(grey, classifier.read(judge_folder)), jax.random.key(1)
     scores = judge.score(gaussian, by, key, num=200, draws=1)
@@ -161,18 +146,6 @@ def test_weights_of_the_categories_are_shown_and_kept_apart(
     assert by_itself["frechet"] == found["aggregate"]["frechet"]  # CP's own way
     assert generation.main([*flags, "--out", str(tmp_path / "uniform")]) == 2
     assert "with other --weights" in capsys.readouterr().err
-
-
-def copied(finished, folder, by=0.0):
-    """A copy of a run, with the outputs of its model shifted."""
-    params = cpvae_jax.load(finished)
-    decoder = params.weights["decoder"]
-    output = decoder["output"] | {"bias": decoder["output"]["bias"] + by}
-    weights = {**params.weights, "decoder": {**decoder, "output": output}}
-    cpvae_jax.save(folder / "checkpoints", params.replace(weights=weights))
-    for name in (run_folder.CONFIG, run_folder.SCORES):
-        shutil.copy(finished / name, folder / name)
-    return folder
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Pictures of a run, in the unit of the model's outputs."""
 
-from dataclasses import replace
-
 import jax
 import matplotlib.image
 import numpy as np
@@ -10,22 +8,6 @@ from matplotlib.axes import Axes
 
 import cpvae_jax
 from cpvae_jax.report import drawing, pictures, units
-from experiments.data import load
-
-
-@pytest.fixture(scope="module")
-def grey():
-    """The digits as grey levels 0 to 255."""
-    data = load("digits")
-    levels = {name: np.uint8(255 * getattr(data, name)) for name in ("train", "valid", "test")}
-    return replace(data, **levels)
-
-
-@pytest.fixture(scope="module")
-def gaussian(grey):
-    """A model of grey levels as real numbers; its means are near those of the data."""
-    config = cpvae_jax.Config(shape=grey.shape, K=2, latent=2, likelihood="gaussian")
-    return cpvae_jax.initialise(jax.random.key(0), config, grey.train)
 
 
 def test_the_unit_follows_from_the_likelihood(grey):

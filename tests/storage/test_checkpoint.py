@@ -182,7 +182,7 @@ def test_a_tilde_is_the_home_folder(folder, place, params, monkeypatch):
     assert not (place / "~").exists()
 
 
-@pytest.mark.parametrize("folder", ["gs://bucket/model", "s3://b", "file:///tmp/model", "", None])
+@pytest.mark.parametrize("folder", ["gs://bucket/model", "s3://b", "file:///data/model", "", None])
 def test_what_is_no_folder_is_refused(folder, place, params):
     for call in (lambda: save(folder, params), lambda: load(folder)):
         with pytest.raises(UserError, match=r"is a URL; give a path|is empty|None; give a path"):

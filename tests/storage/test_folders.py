@@ -17,7 +17,7 @@ from cpvae_jax.storage import folders
         ("gs://bucket/run", "gs://bucket/run, which is a URL"),
         (Path("gs://bucket/run"), "gs:/bucket/run, which is a URL"),
         ("s3://bucket", "is a URL"),
-        ("file:///tmp/run", "is a URL"),
+        ("file:///data/run", "is a URL"),
         ("hdfs+x://host/run", "is a URL"),
         ("a\0b", "has a zero byte"),
         ("a\ud800b", "has characters that no path has"),
