@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from cpvae_jax.evaluation.aggregate import aggregated_posterior
     from cpvae_jax.evaluation.decomposition import decomposition
     from cpvae_jax.evaluation.estimates import bound, bound_terms, log_likelihood
+    from cpvae_jax.merging import merge, prune
     from cpvae_jax.training.fit import Fit, fit
+    from cpvae_jax.training.selection import Selection, select
     from cpvae_jax.types import Params, Posterior, Terms
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Params",
     "Posterior",
     "Rows",
+    "Selection",
     "Terms",
     "Training",
     "UserError",
@@ -49,10 +52,13 @@ __all__ = [
     "initialise",
     "load",
     "log_likelihood",
+    "merge",
     "predict",
+    "prune",
     "reconstruct",
     "sample",
     "save",
+    "select",
 ]
 __version__ = "0.1.0"
 
@@ -64,7 +70,9 @@ _MODULES = {
     "evaluation.aggregate": ("aggregated_posterior",),
     "evaluation.decomposition": ("decomposition",),
     "evaluation.estimates": ("bound", "bound_terms", "log_likelihood"),
+    "merging": ("merge", "prune"),
     "training.fit": ("Fit", "fit"),
+    "training.selection": ("Selection", "select"),
     "types": ("Params", "Posterior", "Terms"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import checks, likelihoods, models, posteriors, priors
+from cpvae_jax import checks, likelihoods, models, posteriors, priors, values
 from cpvae_jax.config import Config
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.errors import UserError
+from cpvae_jax.models import category as components
 from cpvae_jax.models import start
 from cpvae_jax.storage import checkpoint
 from cpvae_jax.types import Params, Posterior
@@ -24,8 +25,8 @@ from cpvae_jax.types import Params, Posterior
 if TYPE_CHECKING:
     from cpvae_jax.training.fit import Fit
 
-WEIGHTS = ("aggregate", "uniform")
-"""Ways to weight the categories of a sample: by q(c) over the training data, or all alike."""
+WEIGHTS = ("aggregate", "uniform", "prior")
+"""Ways to weight the categories of a sample: q(c) over the training data, all alike, or p(c)."""
 
 
 def initialise(
@@ -56,7 +57,7 @@ def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
 
     Grey levels go in as they are, not drawn black or white, so the answer is deterministic. Where c
     is summed out (`mg`, `vp`), q(z|x) is the same for all c, and the logits are those of p(c|z) at
-    its mean. With two levels, z is the top code.
+    its mean. With two levels, z is the top code. A merged model answers for its K components.
 
     Args:
       params: The model.
@@ -100,7 +101,7 @@ def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
       x: Examples [B, *shape].
 
     Returns:
-      [B, K]
+      [B, K]; in a merged model [B, G], each category the sum of its components.
 
     Raises:
       UserError: The data do not suit the model.
@@ -117,7 +118,7 @@ def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
 def _predict(params: Params, data: jax.Array) -> jax.Array:
     model = models.of(params.config)
     encoding = model.infer(params, likelihoods.of(params.config).expect(params.config, data))
-    return jax.nn.softmax(model.logits(params, encoding))
+    return params.by_category(jax.nn.softmax(model.logits(params, encoding)))
 
 
 def decode(
@@ -129,7 +130,8 @@ def decode(
       params: The model.
       z: Codes [B, D]; with two levels the top codes, and the lower ones are at their means.
       category: A category, or one for each code [B]. The decoder of `cp` and `full` needs one, that
-        of `mg` and `vp` ignores it, and `vae` has no categories to choose from.
+        of `mg` and `vp` ignores it, and `vae` has none to choose from. Of a merged category, the
+        component decodes that a code most probably comes from.
 
     Returns:
       [B, *shape] in the unit of the data; see `likelihoods.restored` for the dtype.
@@ -143,10 +145,10 @@ def decode(
     """
     config = params.config
     codes = checks.codes(z, config.latent)
-    if category is None and priors.of(config).inferred and config.K > 1:
+    if category is None and priors.of(config).inferred and config.categories > 1:
         raise UserError(
             f"category is None, but the decoder of the model {config.model!r} needs one; give an "
-            f"integer from 0 to {config.K - 1}, or one for each z."
+            f"integer from 0 to {config.categories - 1}, or one for each z."
         )
     none = jnp.zeros(len(codes), jnp.int32)
     of_each = none if category is None else _categories(config, category, len(codes))
@@ -157,7 +159,8 @@ def decode(
 @exact
 def _decode(params: Params, z: jax.Array, category: jax.Array) -> jax.Array:
     config = params.config
-    output = models.of(config).decode(params, None, z, category)
+    component = components.likeliest(params, z, category)
+    output = models.of(config).decode(params, None, z, component)
     return likelihoods.of(config).mean(config, params.likelihood, output)
 
 
@@ -168,7 +171,7 @@ def _categories(config: Config, category: jax.typing.ArrayLike, num: int) -> jax
             f"category is {category}, but the model {config.model!r} has no categories; leave it "
             "out, or train a model that has some, such as 'cp'."
         )
-    array = checks.category(config.K, category)
+    array = checks.category(config.categories, category)
     if array.shape not in ((), (num,)):
         raise UserError(
             f"category has the shape {array.shape}; give one category, or one for each of {num}."
@@ -180,7 +183,7 @@ def reconstruct(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     """The mean of p(x|z, c) at the most probable c and the mean of q(z|x, c).
 
     Args:
-      params: The model.
+      params: The model. If it is merged, c is the component.
       x: Examples [B, *shape].
 
     Returns:
@@ -219,10 +222,11 @@ def sample(
     Args:
       params: The model.
       key: A random key.
-      category: An integer in 0..K-1, or an array [num] of them. None draws it by `weights`.
+      category: An integer from 0, or an array [num] of them. None draws it by `weights`. Of a
+        merged category a component is drawn, in proportion to q(c) over the training data.
       num: How many examples.
-      weights: "aggregate" draws the category from q(c) over the training data, "uniform" from
-        p(c). By default, as in the paper, q(c) where c is inferred, and p(c) elsewhere.
+      weights: "aggregate" draws the category from q(c) over the training data, "prior" from p(c),
+        "uniform" all alike. Default, as in the paper: q(c) where c is inferred, p(c) elsewhere.
       draw: Draw x from p(x|z, c) in place of its mean.
 
     Returns:
@@ -240,18 +244,14 @@ def sample(
     """
     checks.at_least("num", num, 1)
     if weights is None:
-        weights = "aggregate" if priors.of(params.config).inferred else "uniform"
-    if weights not in WEIGHTS:
-        raise UserError(f"weights is {weights!r}; choose one of {', '.join(WEIGHTS)}.")
+        weights = "aggregate" if priors.of(params.config).inferred else "prior"
+    values.one_of("weights", weights, WEIGHTS)
     key_c, key_x = jax.random.split(checks.key(key))
-    K = params.config.K
     if category is None:
-        probs = params.aggregate if weights == "aggregate" else jnp.full(K, 1 / K, jnp.float32)
-        drawn = jax.random.categorical(key_c, jnp.log(probs), shape=(num,))
-        categories = drawn.astype(jnp.int32)
+        chosen = components.drawn(params, key_c, weights, num)
     else:
-        categories = _categories(params.config, category, num)
-    return likelihoods.restored(params, _sample(params, key_x, categories, draw=draw))
+        chosen = components.draw(params, key_c, _categories(params.config, category, num))
+    return likelihoods.restored(params, _sample(params, key_x, chosen, draw=draw))
 
 
 @partial(jax.jit, static_argnames="draw")

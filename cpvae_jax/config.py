@@ -19,6 +19,8 @@ from cpvae_jax.registry import (
     POSTERIORS,
     PRIORS,
     REGULARISERS,
+    STARTS,
+    VIEWS,
 )
 
 BINARISE = ("dynamic", "threshold", "none")
@@ -26,6 +28,9 @@ BINARISE = ("dynamic", "threshold", "none")
 
 LAYERS = 100
 """The most hidden layers. More are a mistake, or a hostile configuration file."""
+
+CATEGORY_PRIORS = ("uniform", "learned")
+"""What p(c) may be."""
 
 TRAINABLE = ("relaxed", "straight-through", "exact")
 """Estimators that give every parameter a gradient."""
@@ -89,6 +94,14 @@ class Config:
         "levels at one half (threshold), or use them as they are (none)",
         choices=BINARISE,
     )
+    category_prior: str = _field(
+        "uniform",
+        "p(c): uniform over the categories (the paper's), or learned, for clusters of unequal size",
+        choices=CATEGORY_PRIORS,
+    )
+    groups: tuple[int, ...] | None = _field(
+        None, "the category that each of the K components belongs to after `merge`; -1 is pruned"
+    )
 
     def __post_init__(self) -> None:
         for name, example in (("shape", "(28, 28)"), ("hidden", "(300, 300)")):
@@ -106,15 +119,14 @@ class Config:
         if self.scale is not None:
             values.replace(self, "scale", values.positive("scale", self.scale, " or None"))
         values.one_of("binarise", self.binarise, BINARISE)
+        values.one_of("category_prior", self.category_prior, CATEGORY_PRIORS)
+        values.replace(self, "groups", values.groups(self.K, self.groups))
         self._check_parts()
 
     def _check_parts(self) -> None:
         """Raise `UserError` unless all named parts exist and fit together."""
-        if PRIORS[self.prior].single and self.K != 1:
-            raise UserError(
-                f"K is {self.K}, but the prior {self.prior!r} has a single component; give K = 1, or "
-                "choose a prior with categories, such as 'cp'."
-            )
+        if PRIORS[self.prior].single:
+            values.single(self.prior, self.K, self.category_prior)
         likelihood = LIKELIHOODS[self.likelihood]
         for option in OPTIONS:
             default = type(self).__dataclass_fields__[option].default
@@ -130,6 +142,11 @@ class Config:
     def size(self) -> int:
         """X, the count of numbers in one example."""
         return math.prod(self.shape)
+
+    @property
+    def categories(self) -> int:
+        """How many categories a user sees: K, or fewer after `merge` and `prune`."""
+        return self.K if self.groups is None else max(self.groups) + 1
 
     @property
     def model(self) -> str:
@@ -237,11 +254,38 @@ class Training:
     regularisers: tuple[tuple[str, float], ...] = _field(
         (), "regularisers to add to the loss, with their weights in nats: NAME=WEIGHT"
     )
+    view: str = _field(
+        "affine",
+        "altered copies that the regulariser 'consistency' compares examples with: affine (images "
+        "rotated, scaled, sheared, shifted), adversarial (the small change that moves the category "
+        "most), neighbours (similar examples), noise, or one of your own",
+    )
+    view_radius: float = _field(
+        0.4,
+        "view 'adversarial': size of the change, in distances to the 10th nearest neighbour",
+    )
+    view_noise: float = _field(
+        0.2, "view 'noise': standard deviation of the noise, in standard deviations of the data"
+    )
+    start: str = _field(
+        "fresh",
+        "where the categories start: fresh (random weights), regularisers (the encoder is first "
+        "trained on the regularisers alone), kmeans, mixture (a Gaussian mixture), labels (those "
+        "that you give), adaptive (a mixture, moved by the regularisers where that makes categories "
+        "consistent), or one of your own",
+    )
+    starts: int = _field(
+        1, "candidate starts per seed; the one with the lowest loss of the regularisers is kept"
+    )
+    start_epochs: int = _field(30, "epochs in which the encoder takes over the start")
 
     def __post_init__(self) -> None:
-        for name in ("learning_rate", "temperature", "temperature_end"):
+        for name in (
+            *("learning_rate", "temperature", "temperature_end"),
+            *("view_radius", "view_noise"),
+        ):
             values.replace(self, name, values.positive(name, getattr(self, name)))
-        least = dict.fromkeys(("batch_size", "epochs", "patience"), 1)
+        least = dict.fromkeys(("batch_size", "epochs", "patience", "starts", "start_epochs"), 1)
         for name in (*least, "decay_epochs", "warmup", "temperature_epochs"):
             number = values.whole(name, getattr(self, name), least=least.get(name, 0))
             values.replace(self, name, number)
@@ -252,3 +296,5 @@ class Training:
         values.replace(self, "regularisers", pairs)
         for name, _ in pairs:
             REGULARISERS[name]
+        VIEWS[self.view]
+        STARTS[self.start]

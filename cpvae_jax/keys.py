@@ -32,6 +32,9 @@ PURPOSES = {
         "posterior weights",
         "likelihood arrays",
         "further heads",
+        # The start of the categories (`training.starting`)
+        "start",
+        "partition",
         # During and after training (`training.step`, `training.fit`)
         "categories",
         # The scores and pictures of a run (`report`)
@@ -41,6 +44,11 @@ PURPOSES = {
         "log-likelihood",
         "density",
         "pictures",
+        # The component of a merged category (`models.category`)
+        "components",
+        # Choosing K (`training.selection`): the bounds to compare, and the samples of categories
+        "selection",
+        "overlap",
         # Commands and experiments that start from a seed
         "samples",
         "comparison",

@@ -150,14 +150,32 @@ LIKELIHOODS = Registry(
     },
     "cpvae_jax.likelihoods.base:Likelihood",
 )
-OBJECTIVES = Registry("objective", {"bound": "cpvae_jax.objectives.bound:bound"})
+OBJECTIVES = Registry(
+    "objective",
+    {
+        "bound": "cpvae_jax.objectives.bound:bound",
+        "regularisers": "cpvae_jax.objectives.categories:regularisers",
+        "partition": "cpvae_jax.objectives.categories:partition",
+    },
+)
 REGULARISERS = Registry(
     "regulariser",
     {
+        "anchor": "cpvae_jax.objectives.categories:anchor",
         "balance": "cpvae_jax.objectives.regularisers:balance",
         "certainty": "cpvae_jax.objectives.regularisers:certainty",
         "consistency": "cpvae_jax.objectives.regularisers:consistency",
     },
+)
+VIEWS = Registry(
+    "view",
+    {
+        "affine": "cpvae_jax.objectives.views.affine:VIEW",
+        "adversarial": "cpvae_jax.objectives.views.adversarial:VIEW",
+        "neighbours": "cpvae_jax.objectives.views.neighbours:VIEW",
+        "noise": "cpvae_jax.objectives.views.noise:VIEW",
+    },
+    "cpvae_jax.objectives.views.base:ViewOrFunction",
 )
 RECIPES = Registry(
     "recipe",
@@ -168,5 +186,12 @@ RECIPES = Registry(
         "modes": "cpvae_jax.training.recipe:MODES",
     },
     "cpvae_jax.training.recipe:Recipe",
+)
+STARTS = Registry(
+    "start",
+    {
+        name: f"cpvae_jax.training.starts.builtin:{name.upper()}"
+        for name in ("fresh", "regularisers", "kmeans", "mixture", "labels", "adaptive")
+    },
 )
 CALLBACKS = Registry("callback", {"tensorboard": "cpvae_jax.training.callbacks:TensorBoard"})

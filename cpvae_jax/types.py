@@ -5,7 +5,8 @@ Legend, used in every shape of this package:
 | axis | |
 |------|---|
 | B | examples of a batch |
-| K | categories, the values of c |
+| K | categories, the values of c; in a merged model its components |
+| G | categories of a merged model, groups of components; K in any other |
 | D | dimensions of the continuous code z |
 | X | numbers in one example, its shape flattened: 784 for 28 x 28 pixels |
 | S | samples drawn per example |
@@ -21,6 +22,7 @@ import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import struct
 
 from cpvae_jax.config import Config
@@ -46,7 +48,8 @@ class Params:
 
     Attributes:
       weights: What the optimiser trains, as a dictionary with the keys "encoder", "heads",
-        "posterior", "prior", "decoder", "below" and "likelihood".
+        "posterior", "prior", "decoder", "below" and "likelihood"; and "category", the logits of
+        p(c) [K], where it is learned.
       stats: Constants of the data, which no optimiser may move: "aggregate", q(c) over the
         training data [K], and "likelihood", such as the scale of real-valued data.
       config: The configuration; static under `jax.jit`.
@@ -60,6 +63,25 @@ class Params:
     def aggregate(self) -> jax.Array:
         """q(c) over the training data, [K]: set by `fit`, uniform before."""
         return self.stats["aggregate"]
+
+    @property
+    def shares(self) -> jax.Array:
+        """q(c) over the training data by category, [G]: components that were merged count together."""
+        return self.by_category(self.aggregate)
+
+    def by_category(self, values: jax.typing.ArrayLike) -> jax.Array:
+        """Sums over the components of each category, [..., K] to [..., G]; G is `config.categories`.
+
+        Nothing changes unless `merge` or `prune` made the model.
+        """
+        array = jnp.asarray(values)
+        if self.config.groups is None:
+            return array
+        index = jnp.asarray(self.config.groups, jnp.int32)
+        G = self.config.categories
+        index = jnp.where(index < 0, G, index)  # pruned: summed apart, and dropped
+        sums = jax.ops.segment_sum(jnp.moveaxis(array, -1, 0), index, G + 1)
+        return jnp.moveaxis(sums[:G], 0, -1)
 
     @property
     def likelihood(self) -> Own:
@@ -77,7 +99,8 @@ class Params:
     def __repr__(self) -> str:
         c = self.config
         count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self.weights))
-        return f"Params({c.model}, K={c.K}, shape={c.shape}, {count:,} weights)"
+        seen = "" if c.groups is None else f", {c.categories} categories"
+        return f"Params({c.model}, K={c.K}{seen}, shape={c.shape}, {count:,} weights)"
 
 
 @struct.dataclass

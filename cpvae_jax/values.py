@@ -39,6 +39,42 @@ def whole_tuple(name: str, value: Any, example: str) -> tuple[int, ...]:
     return tuple(whole(name, n) for n in numbers)
 
 
+def groups(K: int, value: Any) -> tuple[int, ...] | None:
+    """The category of each of K components, 0 to G - 1, or -1 for none; None if all are their own.
+
+    >>> groups(3, [0, 1, 0]), groups(2, [0, 1])
+    ((0, 1, 0), None)
+    """
+    if value is None:
+        return None
+    found = whole_tuple("groups", value, "(0, 1, 0)")
+    named = set(found) - {-1}
+    if len(found) != K:
+        raise UserError(
+            f"groups is {found}; give a category for each of the {K} components, and -1 for none."
+        )
+    if not named or named != set(range(len(named))):
+        raise UserError(
+            f"groups is {found}; number the categories from 0 without a gap, with -1 for components "
+            "that belong to none, and keep at least one."
+        )
+    return None if found == tuple(range(K)) else found
+
+
+def single(prior: str, K: int, category_prior: str) -> None:
+    """Raise `UserError` for several components, or a p(c) to learn, where the prior has just one."""
+    remedy = "choose a prior with categories, such as 'cp'."
+    if K != 1:
+        raise UserError(
+            f"K is {K}, but the prior {prior!r} has a single component; give K = 1, or {remedy}"
+        )
+    if category_prior != "uniform":
+        raise UserError(
+            f"category_prior is {category_prior!r}, but the prior {prior!r} has a single component; "
+            f"leave it out, or {remedy}"
+        )
+
+
 def positive(name: str, value: Any, otherwise: str = "") -> float:
     """A positive, finite number as `float`."""
     number = _number(value)

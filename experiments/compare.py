@@ -27,8 +27,8 @@ from cpvae_jax.commands.main import as_process, exit_code
 from cpvae_jax.commands.start import start_jax
 from cpvae_jax.errors import UserError
 from cpvae_jax.evaluation.estimates import bound_terms
+from cpvae_jax.evaluation.means import mean_and_error
 from cpvae_jax.keys import purpose
-from cpvae_jax.report.scores import mean_and_error
 from cpvae_jax.storage import files, run_folder
 from cpvae_jax.types import Params
 from experiments import names

@@ -51,7 +51,7 @@ def tables(out: Path) -> str:
 
 def _table(name: str, files: Mapping[str, dict[str, Any]]) -> str:
     head = [name, *(title for title, _ in COLUMNS.values())]
-    rows = [head, ["---"] * len(head)]
+    rows = [head]
     runs = {stem: found for stem, found in files.items() if stem != f"{name}-{REAL}"}
     models: dict[str, dict[str, list[str]]] = {}
     for stem, found in runs.items():
@@ -71,7 +71,7 @@ def _table(name: str, files: Mapping[str, dict[str, Any]]) -> str:
     real = files.get(f"{name}-{REAL}")
     if real is not None:
         rows += [_row(title, real[kind], marks.modified(real)) for kind, title in REALS.items()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return marks.table(rows)
 
 
 def _row_of_seeds(title: str, found: Sequence[Mapping[str, Any]]) -> list[str]:

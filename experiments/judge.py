@@ -71,7 +71,8 @@ def score(
         )
 
     def purity(key: jax.Array) -> float:
-        categories = np.arange(params.config.K * samples.PER_CATEGORY) % params.config.K
+        G = params.config.categories
+        categories = np.arange(G * samples.PER_CATEGORY) % G
         parts = np.array_split(categories, -(-len(categories) // NUM))
         keys = jax.random.split(key, len(parts))
         images = (

@@ -1,9 +1,11 @@
-"""Marks of numbers in tables, with their footnotes."""
+"""Tables in Markdown: numbers with their spread, and marks with footnotes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 OLD_MAJORITY, OLD_PURITY, MODIFIED = "†", "†", "‡"
 
@@ -42,3 +44,28 @@ def modified(result: Any) -> str:
 def footnotes(table: str, *notes: str) -> str:
     """A table, followed by those of the footnotes whose marks it holds."""
     return "\n\n".join([table, *(note for note in notes if note[0] in table)])
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """A table whose first row is its head.
+
+    >>> print(table([["a", "b"], ["1", "2"]]))
+    | a | b |
+    | --- | --- |
+    | 1 | 2 |
+    """
+    head, *others = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *others])
+
+
+def spread(values: Sequence[float | None], digits: int = 2) -> str:
+    """Mean ± standard deviation over seeds, and their number.
+
+    >>> spread([88.0, 89.0]), spread([88.0]), spread([])
+    ('88.50 ± 0.71 (2)', '88.00 (1)', '')
+    """
+    known = [v for v in values if v is not None]
+    if not known:
+        return ""
+    deviation = f" ± {np.std(known, ddof=1):.{digits}f}" if len(known) > 1 else ""
+    return f"{np.mean(known):.{digits}f}{deviation} ({len(known)})"

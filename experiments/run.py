@@ -23,8 +23,9 @@ class Named:
 
     dataset: str = option(
         "digits",
-        "digits (included, no download), mnist, omniglot, synthetic, an .npz file, a folder of images, "
-        "or a folder of .npy files that stay on disk",
+        "digits (included, no download), mnist, fashion_mnist, omniglot, synthetic; the tables iris, "
+        "wine, breast_cancer (included), pendigits, optdigits, satimage, letter, penguins (NAME.csv in "
+        "--manual-dir); an .npz file, a folder of images, or a folder of .npy files that stay on disk",
     )
 
 

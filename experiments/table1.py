@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from cpvae_jax.commands import flags
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
@@ -138,7 +136,7 @@ def _table(
     old: Callable[[dict[str, Any]], str] = lambda result: "",
 ) -> str:
     head = ["", *(f"{dataset}, K = {K}" for dataset, K in COLUMNS)]
-    lines = [head, ["---"] * len(head)]
+    lines = [head]
     for model, papers in rows.items():
         entries = []
         for column, paper in zip(COLUMNS, papers or (None,) * len(COLUMNS), strict=True):
@@ -146,23 +144,10 @@ def _table(
             found = [] if at is None else [r for r in whole.done(at) if value(r) is not None]
             found = [r for r in found if not old(r)] or found  # never a mean of two kinds
             marked = max(map(old, found), default="") + max(map(marks.modified, found), default="")
-            ours = " ".join(filter(None, [_spread([value(r) for r in found], digits), marked]))
+            ours = " ".join(filter(None, [marks.spread([value(r) for r in found], digits), marked]))
             entries.append(ours if paper is None else f"{ours or '–'} / {paper:.2f}")
         lines.append([model, *entries])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _spread(values: Sequence[float | None], digits: int = 2) -> str:
-    """Mean ± standard deviation over seeds, and their number.
-
-    >>> _spread([88.0, 89.0]), _spread([88.0]), _spread([])
-    ('88.50 ± 0.71 (2)', '88.00 (1)', '')
-    """
-    known = [v for v in values if v is not None]
-    if not known:
-        return ""
-    spread = f" ± {np.std(known, ddof=1):.{digits}f}" if len(known) > 1 else ""
-    return f"{np.mean(known):.{digits}f}{spread} ({len(known)})"
+    return marks.table(lines)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import expit, logsumexp
+from scipy.special import expit, logsumexp, rel_entr
 from scipy.stats import norm
 
 from cpvae_jax import Config, Params, Training, initialise, likelihoods
 from cpvae_jax.models import start
-from cpvae_jax.training import program, step
+from cpvae_jax.training import program, step, validation
 from experiments.data import load
 
 # The programs are tiny and run once or twice, so optimised compilation never pays; neither here
@@ -51,15 +51,19 @@ class Reference:
 
     def __init__(self, params: Params) -> None:
         self.K = params.config.K
+        self.kept = np.array(params.config.groups or range(self.K)) >= 0
         weights = jax.tree.map(lambda a: np.asarray(a, np.float64), params.weights)
         self.encoder, self.heads = weights["encoder"], weights["heads"]
         self.decoder, prior = weights["decoder"], weights["prior"]
         self.prior_mean, self.prior_log_var = prior["mean"], limited(prior["log_var"])
+        odds = np.exp(weights.get("category", np.zeros(self.K))) * self.kept
+        self.prior_c = odds / odds.sum()
 
     def posterior(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """q(c|x) [B, K], and the mean and log-variance of q(z|x, c), [B, K, D]."""
         h, heads = trunk(self.encoder, x), self.heads
         logits = h @ heads["logits"]["kernel"] + heads["logits"]["bias"]
+        logits = np.where(self.kept, logits, -np.inf)
         mean = (h @ heads["mean"]["kernel"] + heads["mean"]["bias"])[:, None]
         log_var = limited(h @ heads["log_var"]["kernel"] + heads["log_var"]["bias"])[:, None]
         return (
@@ -76,7 +80,7 @@ class Reference:
     def divergences(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """KL(c) [B], and the expectation over c of KL(z|c) [B], by closed forms."""
         probs, mean, log_var = self.posterior(x)
-        kl_c = np.sum(probs * np.log(probs * self.K), axis=1)
+        kl_c = np.sum(rel_entr(probs, self.prior_c), axis=1)
         variance, variance_p = np.exp(log_var), np.exp(self.prior_log_var)
         squares = (mean - self.prior_mean) ** 2
         kl = (variance + squares) / variance_p - 1 + self.prior_log_var - log_var
@@ -97,8 +101,9 @@ class Reference:
         return norm.logpdf(self.grid, self.prior_mean, np.exp(self.prior_log_var / 2))
 
     def log_likelihood(self, x: np.ndarray) -> np.ndarray:
-        """log p(x) = log Σ_c ∫ p(x|z, c) p(z|c) / K dz, [B]."""
-        return logsumexp(self._given_z(x) + self.log_prior() + np.log(self.step / self.K), (1, 2))
+        """log p(x) = log Σ_c p(c) ∫ p(x|z, c) p(z|c) dz, [B]."""
+        logs = self._given_z(x) + self.log_prior() + np.log(self.step)
+        return logsumexp(logs, (1, 2), b=self.prior_c[:, None])
 
     def reconstruction(self, x: np.ndarray) -> np.ndarray:
         """E_q(z, c|x) log p(x|z, c), [B]."""
@@ -219,7 +224,7 @@ class Run:
         """
         data = self.data if data is None else data
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(step, "VALIDATION_BATCH", 3)
+            patch.setattr(validation, "VALIDATION_BATCH", 3)
             return program.advance(self.program, copy(state), data, self.valid)
 
 

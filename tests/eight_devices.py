@@ -78,6 +78,17 @@ def test_fit_on_a_mesh_gives_what_one_device_gives(tmp_path):
     assert [row["epoch"] for row in resumed.history] == [2, 2]
 
 
+@pytest.mark.parametrize("view", ["adversarial", "neighbours"])
+def test_views_on_a_mesh_are_those_of_one_device(view):
+    training = Training(**{**vars(TRAINING), "view": view, "regularisers": {"consistency": 1.0}})
+    keys = jax.random.split(jax.random.key(0))
+    alone, spread = (
+        fit(keys, CONFIG, DATA, DATA[:50], recipe=training, callbacks=[], mesh=mesh)
+        for mesh in (None, devices.mesh(seeds=2))
+    )
+    assert_close(spread.params, alone.params)
+
+
 def test_a_step_sums_the_gradient_over_devices_once_and_seeds_do_not_wait_for_each_other():
     def collectives(seeds):
         mesh = devices.mesh(seeds=seeds)

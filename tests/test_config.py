@@ -40,6 +40,13 @@ from cpvae_jax.registry import LIKELIHOODS, NETWORKS, POSTERIORS, PRIORS
         ({"scale": 0.0, "likelihood": "gaussian"}, "scale is 0.0"),
         ({"scale": float("nan"), "likelihood": "gaussian"}, "scale is nan"),
         ({"binarise": "maybe"}, "'maybe'; choose one of dynamic, threshold, none"),
+        ({"category_prior": "equal"}, "'equal'; choose one of uniform, learned"),
+        ({"K": 3, "groups": (0, 1)}, r"groups is \(0, 1\); give a category for each of the 3"),
+        ({"K": 3, "groups": (0, 2, 2)}, "number the categories from 0 without a gap"),
+        ({"K": 3, "groups": (-1, -1, -1)}, "keep at least one"),
+        ({"K": 3, "groups": (0, -2, 1)}, "number the categories from 0 without a gap"),
+        ({"K": 3, "groups": 0}, "groups is 0; give whole numbers"),
+        ({"K": 3, "groups": (0, 0.5, 1)}, "groups is 0.5; it must be a whole number"),
     ],
 )
 def test_a_value_out_of_range_is_refused(options, sentence):
@@ -242,3 +249,13 @@ def test_settings_of_training_are_plain_and_hashable():
     assert type(given.epochs) is int
     assert type(given.learning_rate) is float
     assert isinstance(hash(given), int)
+
+
+def test_groups_decide_the_number_of_categories():
+    merged = Config(shape=(3,), K=4, groups=[np.int64(0), 1, -1, 0])
+    assert merged.groups == (0, 1, -1, 0)
+    assert (merged.K, merged.categories) == (4, 2)
+    assert Config(shape=(3,), K=4).categories == 4
+    assert Config(shape=(3,), K=3, groups=(0, 1, 2)) == Config(shape=(3,), K=3)
+    assert Config.from_dict(json.loads(json.dumps(merged.to_dict()))) == merged
+    assert Config.from_dict({**OLD, "K": 3}).groups is None

@@ -22,6 +22,7 @@ LAYERS = (
     ("evaluation",),
     ("objectives",),
     ("models",),
+    ("merging",),
     ("checks",),
     ("posteriors",),
     ("priors",),

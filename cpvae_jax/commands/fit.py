@@ -5,6 +5,8 @@ This module reads the flags into a `Job`, without importing JAX; `run` does the 
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -45,15 +47,37 @@ class ShortName:
     )
 
 
+def numbers_of_categories(text: str) -> int | str:
+    """A number of categories, or numbers to choose from: "auto", or a range such as "2-20".
+
+    >>> numbers_of_categories("10"), numbers_of_categories("2-20")
+    (10, '2-20')
+    """
+    found = re.fullmatch(r"(\d+)-(\d+)", text)
+    if text == "auto" or (found and 1 <= int(found[1]) <= int(found[2])):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no number of categories; give one such as 10, a range such as 2-20, or auto"
+        ) from None
+
+
 MODEL = Partial(
     Config,
-    without=("shape",),
+    without=("shape", "groups"),
     change={
-        "K": {"default": f"{Config.K}, or 1 for a prior with a single component"},
+        "K": {
+            "help": "number of categories, mixture components or pseudo-inputs; or numbers to choose "
+            "from by the validation bound: auto, or a range such as 2-20",
+            "default": f"{Config.K}, or 1 for a prior with a single component",
+            "type": numbers_of_categories,
+        },
         "likelihood": {"default": "auto, which takes the one that suits the data"},
     },
 )
-"""The flags of the model; the shape is that of the data."""
+"""The flags of the model. The shape is that of the data, and `merge` sets the groups."""
 
 TRAINING = Partial(Training, change={"regularisers": {"flag": "regulariser", "metavar": "NAME=W"}})
 """The flags of the training; those not given follow from the recipe and the data set."""
@@ -107,13 +131,14 @@ def parse(
         groups={
             "data": [source, Folders, *own],
             "model (the defaults are those of the paper's section 5)": [Extend, ShortName, MODEL],
-            "training (the defaults are those of the recipe 'paper')": [Schedule, TRAINING],
+            "training (those not given follow from the recipe)": [Schedule, TRAINING],
             "devices and processes": [Devices],
             "run and output": [Options],
         },
     )
     options_of_data = given.pop(0) if own else {}
     extend, name, model, schedule, training, devices, options = given
+    numbers = model.pop("K") if isinstance(model.get("K"), str) else None
     if model.get("likelihood") == "auto":
         del model["likelihood"]
     if name.model is not None:
@@ -123,6 +148,7 @@ def parse(
         data_options=options_of_data,
         folders=folders,
         model=model,
+        numbers=numbers,
         recipe=schedule.recipe,
         training=training,
         devices=devices,
@@ -138,7 +164,7 @@ def written(job: Job, *, data_options: type | None = None) -> list[str]:
         *own,
         *flags.written(Folders, asdict(job.folders)),
         *flags.written(ShortName, job.model),
-        *flags.written(MODEL, job.model),
+        *flags.written(MODEL, {**job.model, "K": job.numbers or job.model.get("K")}),
         *flags.written(Schedule, {"recipe": job.recipe}),
         *flags.written(TRAINING, job.training),
         *flags.written(Devices, asdict(job.devices)),

@@ -14,7 +14,7 @@ from cpvae_jax.commands.extend import Extend
 from cpvae_jax.commands.flags import option, seed
 
 PAPER = "paper"
-"""The default recipe; with it, a data set's own training settings apply."""
+"""With this recipe, a data set's own training settings apply."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Devices:
 class Schedule:
     """Which recipe gives the training settings that are not given one by one."""
 
-    recipe: str = option(
-        PAPER,
-        "named training settings: paper, short, long, modes (categories that follow the modes of "
-        "images), or your own; the flags below override single "
-        "settings of it",
+    recipe: str | None = option(
+        None,
+        "named training settings: modes (categories that follow the modes of the data), paper, short, "
+        "long, or your own; the flags below override single settings of it (default: modes, but "
+        "paper for a model without categories or with K = 1)",
         metavar="NAME",
     )
 
@@ -84,7 +84,7 @@ class Options:
     out: Path | None = option(
         None,
         "folder of the run (default: runs/DATASET-MODEL-KK-RECIPE-seedSEED, without the MODEL cp "
-        "and the RECIPE paper)",
+        "and the default RECIPE)",
     )
     resume: bool = option(False, "continue the run in the folder")
     checkpoint_every: float = option(60.0, "seconds between checkpoints")
@@ -120,7 +120,8 @@ class Job:
       model: fields of `Config` by name, without shape; or "model", a short name such as "hvp" for
         prior and levels together. What is missing takes its default, and the likelihood
         the one that suits the data.
-      recipe: the name of the recipe.
+      recipe: the name of the recipe; None takes the one that suits the model.
+      numbers: numbers of categories to choose from, "auto" or "2-20", in place of a K in `model`.
       training: fields of `Training` that differ from the recipe's.
       devices: devices and processes.
       options: how the run goes and what it reports.
@@ -131,7 +132,8 @@ class Job:
     data_options: Mapping[str, Any] = field(default_factory=dict)
     folders: Folders = Folders()
     model: Mapping[str, Any] = field(default_factory=dict)
-    recipe: str = PAPER
+    numbers: str | None = None
+    recipe: str | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     devices: Devices = Devices()
     options: Options = Options()

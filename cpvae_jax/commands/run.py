@@ -16,8 +16,8 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from cpvae_jax import checks, devices, likelihoods, processes
-from cpvae_jax.commands import extend, joining, provenance, settings
+from cpvae_jax import checks, devices, likelihoods, objectives, processes
+from cpvae_jax.commands import choosing, extend, joining, provenance, settings
 from cpvae_jax.commands.flags import SEEDS
 from cpvae_jax.commands.job import Job, Options
 from cpvae_jax.commands.start import start_jax
@@ -78,6 +78,7 @@ def _run(job: Job, arguments: Sequence[str], program: str) -> int:
     config = settings.model_config(job, found)
     training = settings.training(job, config, found)
     checks.dataset(config, found)
+    objectives.check(training, config, found.train)
     called = _callbacks(job.options)
     path = folders.given(job.options.out or settings.default_path(job, config), "--out")
     record = settings.record(job, config, training, found)
@@ -90,6 +91,9 @@ def _run(job: Job, arguments: Sequence[str], program: str) -> int:
         if short := doubts.planned(training, config):
             print(f"note: {short}", flush=True)
         result = train(job, config, training, found, folder, called, mesh)
+        if job.numbers is not None:
+            training = settings.training(job, result.params.config, found)
+            record = choosing.chosen(record, result.params.config)
         if result.stopped is not None and result.stopped in signal.Signals.__members__:
             return _stopped(signal.Signals[result.stopped], int(result.state.epoch[0]))
         diagnosis.raise_if_diverged(
@@ -144,6 +148,8 @@ def train(
         # What these say is printed by the command, with more about the run.
         said = "training (diverged|was stopped|is to end)|one category takes|the categories carry"
         warnings.filterwarnings("ignore", said, RuntimeWarning)
+        if job.numbers is not None:
+            return choosing.train(job, config, found, folder, called, mesh)
         return fit(
             settings.seed_keys(job),
             config,

@@ -22,7 +22,7 @@ class Draw:
 
     run: Path = option(help="folder of a run, or of a saved model", positional=True)
     category: int | None = option(
-        None, "category to draw from, 0 to K - 1; if not given, drawn at random by --weights"
+        None, "category to draw from, counted from 0; if not given, drawn at random by --weights"
     )
     num: int = option(64, "number of examples")
     out: Path = option(
@@ -32,9 +32,9 @@ class Draw:
     seed: int = option(0, "seed of the draws", type=flags.seed)
     weights: str | None = option(
         None,
-        "probabilities of the categories: the aggregated posterior q(c), or uniform (default: q(c) "
-        "if the model infers c, otherwise uniform)",
-        choices=("aggregate", "uniform"),
+        "probabilities of the categories: the aggregated posterior q(c), the prior p(c), or uniform "
+        "(default: q(c) if the model infers c, otherwise p(c))",
+        choices=("aggregate", "uniform", "prior"),
     )
     draw: bool = option(False, "draw x from p(x|z, c) instead of taking its mean")
 

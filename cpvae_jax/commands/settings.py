@@ -16,9 +16,9 @@ from cpvae_jax.commands.job import PAPER, Job
 from cpvae_jax.config import Config, Training, parts_of_model
 from cpvae_jax.data import Dataset
 from cpvae_jax.errors import UserError
-from cpvae_jax.registry import PRIORS
+from cpvae_jax.registry import PRIORS, RECIPES
 from cpvae_jax.storage import run_folder
-from cpvae_jax.training import continuing
+from cpvae_jax.training import continuing, numbers
 from cpvae_jax.training import recipe as recipes
 
 
@@ -37,26 +37,41 @@ def model_config(job: Job, found: Dataset) -> Config:
         if model.keys() & {"prior", "levels"}:
             raise UserError("--model stands for --prior and --levels; give it or them, not both.")
         model["prior"], model["levels"] = parts_of_model(model.pop("model"))
+    if job.numbers is not None:
+        numbers.check_prior(model.get("prior", Config.prior))
     if "K" not in model and PRIORS[model.get("prior", Config.prior)].single:
         model["K"] = 1
-    return Config(shape=found.shape, **model)
+    config = Config(shape=found.shape, **model)
+    suited = RECIPES[recipe(job, config)].model(found.shape, len(found.train))
+    return replace(config, **{name: value for name, value in suited.items() if name not in model})
+
+
+def recipe(job: Job, config: Config) -> str:
+    """The name of the recipe of a job."""
+    return job.recipe or recipes.default(config)
 
 
 def training(job: Job, config: Config, found: Dataset) -> Training:
-    """The training settings of a job: its recipe, then the data set's, then those given one by one."""
-    recipe = recipes.resolve(job.recipe, config, len(found.train))
-    of_data = found.training if job.recipe == PAPER else {}
-    return replace(recipe, **{**of_data, **job.training})
+    """The training settings of a job: its recipe, then the data set's, then those given one by one.
+
+    With fewer epochs than the recipe has, the start is cut too: a trial of two epochs takes seconds.
+    """
+    name = recipe(job, config)
+    settings = recipes.resolve(name, config, len(found.train))
+    of_data = found.training if name == PAPER else {}
+    most = job.training.get("epochs", settings.start_epochs)
+    cut = {"start_epochs": max(1, min(settings.start_epochs, most))}
+    return replace(settings, **{**cut, **of_data, **job.training})
 
 
 def default_path(job: Job, config: Config) -> Path:
-    """runs/mnist-K10-seed0, runs/mnist-hvp-K10-short-seed0, or runs/mnist-K10-seeds0-7."""
+    """runs/mnist-K10-seed0, runs/mnist-hcp-K2-20-short-seed0, or runs/mnist-Kauto-seeds0-7."""
     first, last = job.seeds[0], job.seeds[-1]
     parts = [
         Path(os.path.abspath(job.dataset)).stem,  # "." has the name of its folder
         *([] if config.model == Config.prior else [config.model]),
-        f"K{config.K}",
-        *([] if job.recipe == PAPER else [job.recipe]),
+        f"K{job.numbers or config.K}",
+        *([] if recipe(job, config) == recipes.default(config) else [recipe(job, config)]),
         f"seed{first}" if first == last else f"seeds{first}-{last}",
     ]
     return Path("runs") / "-".join(parts)
@@ -64,17 +79,20 @@ def default_path(job: Job, config: Config) -> Path:
 
 def record(job: Job, config: Config, training: Training, found: Dataset) -> dict[str, Any]:
     """Everything that decides the numbers of a run, as JSON holds it."""
+    about = continuing.record(
+        config,
+        training,
+        seed_keys(job),
+        {"train": found.train, "valid": found.valid, "test": found.test},
+    )
+    if job.numbers is not None:
+        about["model"]["K"] = job.numbers
     return {
         "dataset": run_folder.same_path(job.dataset),
         **continuing.json_ready(dict(job.data_options)),
         "seed": job.options.seed,
         "seeds": job.options.seeds,
-        **continuing.record(
-            config,
-            training,
-            seed_keys(job),
-            {"train": found.train, "valid": found.valid, "test": found.test},
-        ),
+        **about,
     }
 
 

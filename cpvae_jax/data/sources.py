@@ -24,8 +24,11 @@ from cpvae_jax.storage import folders
 _LISTED = 10_000
 """Files beside a misspelt path that are compared with it; a folder may have millions."""
 
-_OF_THE_PAPER = ("digits", "mnist", "omniglot", "synthetic")
-"""Data sets that only the programs of the paper register, for the message about an unknown name."""
+_OF_EXPERIMENTS = (
+    *("digits", "fashion_mnist", "mnist", "omniglot", "synthetic"),
+    *("breast_cancer", "iris", "letter", "optdigits", "pendigits", "penguins", "satimage", "wine"),
+)
+"""Data sets that only `experiments` registers, for the message about an unknown name."""
 
 
 class Loader(Protocol):
@@ -140,11 +143,11 @@ def _unknown(given: str, path: Path) -> str:
     if len(shown) > 200:
         shown = f"{shown[:80]}…, of {len(given)} characters"
     close = _closest(given, SOURCES.names()) or _nearby(path)
-    papers = None if close else _closest(given, _OF_THE_PAPER)
+    known = None if close else _closest(given, _OF_EXPERIMENTS)
     meant = f"did you mean {printable(close)!r}? " if close else ""
-    if papers is not None:
+    if known is not None:
         meant = (
-            f"the paper's data set {papers} is read by python -m experiments.run --dataset {papers}, "
+            f"the data set {known} is read by python -m experiments.run --dataset {known}, "
             "in a copy of the repository. "
         )
     missing = (

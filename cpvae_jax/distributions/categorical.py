@@ -35,6 +35,21 @@ def kl_to_uniform(logits: jax.Array) -> jax.Array:
     return math.log(logits.shape[-1]) - entropy(logits)
 
 
+def kl(logits: jax.Array, log_p: jax.Array) -> jax.Array:
+    """KL(q || p) = Σ_c q(c) (log q(c) − log p(c)), shapes [..., K] to [...].
+
+    Args:
+      logits: Logits of q, [..., K].
+      log_p: log p(c), [K] or [..., K], normalised.
+
+    >>> even = jnp.log(jnp.full(2, 0.5))
+    >>> round(float(kl(jnp.log(jnp.array([0.9, 0.1])), even)), 4)
+    0.3681
+    """
+    log_probs = jax.nn.log_softmax(logits)
+    return jnp.sum(jnp.exp(log_probs) * (log_probs - log_p), axis=-1)
+
+
 def rows(table: jax.Array, category: jax.Array) -> jax.Array:
     """Rows of a table [K, n] for a category of either form, [B, n]."""
     if jnp.issubdtype(category.dtype, jnp.integer):
@@ -90,7 +105,8 @@ def sample_many(key: jax.Array, logits: jax.Array, num: int) -> tuple[jax.Array,
     cumulative = jnp.cumsum(jax.nn.softmax(logits), axis=-1)
     # XLA sums in blocks, whose rounding may let the sum fall a little: hold it.
     cdf = jnp.floor(jax.lax.cummax(cumulative, axis=logits.ndim - 1) * grid) / grid
-    cdf = jnp.minimum(cdf, 1.0).at[:, -1].set(1.0)
+    # What rounding left goes to the last category that can be drawn at all.
+    cdf = jnp.where(cdf >= cdf[:, -1:], 1.0, jnp.minimum(cdf, 1.0))
     probs = jnp.diff(cdf, axis=-1, prepend=0.0)
     uniform = noise.uniform(key, (logits.shape[0], num))
     category = jax.vmap(partial(jnp.searchsorted, side="right"))(cdf, uniform)

@@ -1,7 +1,7 @@
 """K Gaussian components over the code z, which every prior consists of.
 
 `Diagonal` and `Cholesky` hold the components and have the same methods. The functions below turn
-either into an equally weighted mixture. Where the components come from (fixed, free, encoded
+either into a mixture, of equal weights unless others are given. Where the components come from (fixed, free, encoded
 pseudo-inputs, one per category) is up to `cpvae_jax.priors`.
 """
 
@@ -105,21 +105,29 @@ def size(components: Components) -> int:
     return components.mean.shape[0]
 
 
-def log_prob(components: Components, z: jax.Array) -> jax.Array:
-    """log (1/K) Σ_k N(z | component k), z [..., D] to [...].
+def log_prob(
+    components: Components, z: jax.Array, log_weights: jax.Array | None = None
+) -> jax.Array:
+    """log Σ_k w_k N(z | component k), z [..., D] to [...]; w_k = 1/K without log_weights [K].
 
     >>> pair = Diagonal(jnp.array([[-1.0], [1.0]]), jnp.zeros((2, 1)))
     >>> round(float(log_prob(pair, jnp.zeros(1))), 4)
     -1.4189
     """
-    return jax.nn.logsumexp(components.log_prob_of_each(z), axis=-1) - math.log(size(components))
+    each = components.log_prob_of_each(z)
+    if log_weights is not None:
+        return jax.nn.logsumexp(each + log_weights, axis=-1)
+    return jax.nn.logsumexp(each, axis=-1) - math.log(size(components))
 
 
-def log_responsibilities(components: Components, z: jax.Array) -> jax.Array:
-    """log p(c=k|z) under the mixture, z [..., D] to [..., K].
+def log_responsibilities(
+    components: Components, z: jax.Array, log_weights: jax.Array | None = None
+) -> jax.Array:
+    """log p(c=k|z) under the mixture, z [..., D] to [..., K]; weights as in `log_prob`.
 
     >>> pair = Diagonal(jnp.array([[-1.0], [1.0]]), jnp.zeros((2, 1)))
     >>> jnp.exp(log_responsibilities(pair, jnp.zeros(1))).tolist()
     [0.5, 0.5]
     """
-    return jax.nn.log_softmax(components.log_prob_of_each(z), axis=-1)
+    each = components.log_prob_of_each(z)
+    return jax.nn.log_softmax(each if log_weights is None else each + log_weights, axis=-1)

@@ -123,10 +123,30 @@ def hungarian_accuracy(categories: Any, labels: Any) -> float:
     >>> hungarian_accuracy([0, 0, 0, 0], [-1, -1, 2, 2])
     0.5
     """
+    return float(np.mean(matched(categories, labels)))
+
+
+def matched(categories: Any, labels: Any) -> np.ndarray:
+    """Which examples are correct under the best one-to-one matching of categories and labels, [N].
+
+    Args:
+      categories: one per example, [N]; whole numbers or strings.
+      labels: one per example, [N]; whole numbers or strings. -1 is a class like any other.
+
+    Raises:
+      UserError: as `contingency`.
+
+    >>> matched([2, 2, 0, 0, 1], [0, 0, 1, 1, 1]).tolist()
+    [True, True, True, True, False]
+    """
     from scipy.optimize import linear_sum_assignment
 
-    table = contingency(categories, labels)
-    return float(table[linear_sum_assignment(table, maximize=True)].sum() / table.sum())
+    of_category, of_label = _pair(categories, labels)
+    table = _table(of_category, of_label, of_category.max() + 1, of_label.max() + 1)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    label_of = np.full(len(table), -1)
+    label_of[rows] = columns
+    return label_of[of_category] == of_label
 
 
 def majority_accuracy(categories: Any, labels: Any, fit_categories: Any, fit_labels: Any) -> float:

@@ -22,6 +22,16 @@ def standard_error(values: np.ndarray) -> float:
     return math.sqrt(_variance(values) / len(values))
 
 
+def mean_and_error(values: np.ndarray) -> dict[str, float]:
+    """The mean of independent values [N] and its standard error, for a file of scores.
+
+    >>> mean_and_error(np.array([1.0, 3.0]))
+    {'mean': 2.0, 'standard_error': 1.0}
+    """
+    error = standard_error(values)
+    return {"mean": float(np.mean(values, dtype=np.float64)), "standard_error": error}
+
+
 def controlled_error(control: np.ndarray, gap: np.ndarray, chosen: np.ndarray) -> float:
     """The standard error of a mean with a control variate: mean(control) + mean(gap).
 

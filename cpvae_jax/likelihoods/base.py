@@ -7,6 +7,7 @@ gets back is brought to the data's unit again (`Likelihood.restore`).
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 import jax
@@ -203,6 +204,7 @@ class Likelihood(NamedTuple):
       suits: The kind of data that it is the default for: "grey", "real" or none.
       description: What it takes the data for, in a few words; printed at the start of a run.
       measure, prepare, restore, compare: The unit of the data; by default the model's is the same.
+      limits: The least and the largest x in the model's unit; altered copies of x stay within.
     """
 
     init: Init
@@ -223,3 +225,4 @@ class Likelihood(NamedTuple):
     prepare: Prepare = in_32_bits
     restore: Restore = same
     compare: Compare = refuse_beyond_float32
+    limits: tuple[float, float] = (-math.inf, math.inf)

@@ -168,4 +168,5 @@ LIKELIHOOD = Likelihood(
     measure=measure,
     prepare=prepare,
     compare=compare,
+    limits=(0.0, 1.0),
 )

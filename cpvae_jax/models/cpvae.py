@@ -1,6 +1,6 @@
 """CP-VAE, the paper's sections 3.1 to 3.3 from top to bottom.
 
-    c ~ uniform, z | c ~ learned Gaussian, x | z, c ~ decoder      (section 3.1)
+    c ~ p(c), z | c ~ learned Gaussian, x | z, c ~ decoder         (section 3.1)
     q(z, c | x) = q(z | x, c) q(c | x) by the encoder              (section 3.2)
     bound = reconstruction − KL(c) − E KL(z | c)                   (section 3.3)
 
@@ -10,7 +10,7 @@ levels z is the top code, and the divergence of the lower one is counted in KL(z
 
 from __future__ import annotations
 
-import math
+import dataclasses
 
 import chex
 import jax
@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from cpvae_jax import posteriors
 from cpvae_jax.distributions import categorical
+from cpvae_jax.models import category as prior_of_c
 from cpvae_jax.models import parts
 from cpvae_jax.models.base import Category, Model
 from cpvae_jax.types import Encoding, Params, Terms
@@ -29,8 +30,11 @@ CATEGORIES_AT_ONCE = 16
 
 
 def log_prior(params: Params, z: jax.Array, category: Category) -> jax.Array:
-    """Eq. (4): log p(z, c) = log p(z|c) + log p(c) with c uniform; z [..., D], c [...] to [...]."""
-    return _log_prior_of_z(params, z, category) - math.log(params.config.K)
+    """Eq. (4): log p(z, c) = log p(z|c) + log p(c); z [..., D], c [...] to [...].
+
+    c is uniform in the paper; `models.category` has a learned p(c) too.
+    """
+    return _log_prior_of_z(params, z, category) + prior_of_c.log_prob(params, category)
 
 
 def _log_prior_of_z(params: Params, z: jax.Array, category: Category) -> jax.Array:
@@ -61,7 +65,9 @@ def decode(params: Params, key: jax.Array | None, z: jax.Array, category: jax.Ar
 
 def infer(params: Params, x: jax.Array) -> Encoding:
     """Eq. (6): q(z, c|x) = q(z|x, c) q(c|x), for all categories at once; x [B, *shape]."""
-    return parts.encode(params, x, params.config.K)
+    encoding = parts.encode(params, x, params.config.K)
+    logits = prior_of_c.masked(params.config, encoding.logits)
+    return dataclasses.replace(encoding, logits=logits)
 
 
 # 3.3 Optimisation objective
@@ -110,7 +116,7 @@ def divergences(
     family has a closed form, and otherwise the estimate at the draw of z.
     """
     kl = posteriors.of(params.config).kl
-    kl_c = categorical.kl_to_uniform(encoding.logits)
+    kl_c = prior_of_c.kl(params, encoding.logits)
     if kl is None:
         return kl_c, kl_z_at_draw
     kl_z = kl(encoding.code, parts.components(params))

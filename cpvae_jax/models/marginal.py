@@ -1,8 +1,8 @@
 """The paper's baselines: z has a mixture prior whose category is summed out, or a single Gaussian.
 
-    p(x) = ∫ p(x|z) p(z) dz with p(z) = (1/K) Σ_k N(z | component k)
+    p(x) = ∫ p(x|z) p(z) dz with p(z) = Σ_k p(c=k) N(z | component k)
 
-The networks do not see c. This is the VAE (one fixed component), MG (K learned components) and
+The networks do not see c, and p(c) is uniform in the paper. This is the VAE (one fixed component), MG (K learned components) and
 VampPrior (K encoded pseudo-inputs).
 """
 
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from cpvae_jax import posteriors
 from cpvae_jax.distributions import mixture
+from cpvae_jax.models import category as prior_of_c
 from cpvae_jax.models import parts
 from cpvae_jax.models.base import Category, Model
 from cpvae_jax.types import Encoding, Params, Terms
@@ -23,9 +24,14 @@ CODES_AT_ONCE = 500
 
 
 def log_prior(params: Params, z: jax.Array, category: Category = None) -> jax.Array:
-    """log p(z) = log (1/K) Σ_k N(z | component k); z [..., D] to [...]."""
+    """log p(z) = log Σ_k p(c=k) N(z | component k); z [..., D] to [...]."""
     del category
-    return mixture.log_prob(parts.components(params), z)
+    return mixture.log_prob(parts.components(params), z, _log_weights(params))
+
+
+def _log_weights(params: Params) -> jax.Array | None:
+    """log p(c), [K]; None where the weights of the mixture are equal."""
+    return None if prior_of_c.is_uniform(params.config) else prior_of_c.log_probs(params)
 
 
 def generate(params: Params, key: jax.Array, category: jax.Array) -> jax.Array:
@@ -66,7 +72,7 @@ def terms(
     if kl is not None and mixture.size(prior) == 1:
         kl_z = kl(encoding.code, prior)[:, 0]
     else:
-        kl_z = found.log_q - mixture.log_prob(prior, found.z)
+        kl_z = found.log_q - log_prior(params, found.z)
     chex.assert_equal_shape([found.log_prob, kl_z, found.kl_below])
     return Terms(found.log_prob, jnp.zeros_like(kl_z), kl_z + found.kl_below)
 
@@ -87,7 +93,7 @@ def logits(params: Params, encoding: Encoding) -> jax.Array:
     """
     family = posteriors.of(params.config)
     z = family.mean(params.weights["posterior"], family.at(encoding.code, None))
-    return mixture.log_responsibilities(parts.components(params), z)
+    return mixture.log_responsibilities(parts.components(params), z, _log_weights(params))
 
 
 def probs(params: Params, key: jax.Array, encoding: Encoding, draws: int) -> jax.Array:
@@ -97,12 +103,13 @@ def probs(params: Params, key: jax.Array, encoding: Encoding, draws: int) -> jax
     B, K = len(encoding.logits), mixture.size(prior)
     if K == 1:
         return jnp.ones((B, 1), jnp.float32)
-    chunk = min(draws, max(1, CODES_AT_ONCE // B))
+    weights, chunk = _log_weights(params), min(draws, max(1, CODES_AT_ONCE // B))
 
     def more(total: jax.Array, number: jax.Array) -> tuple[jax.Array, None]:
         key_z = jax.random.fold_in(key, number)
         z, _ = family.sample(params.weights["posterior"], key_z, conditional, chunk)
-        return total + jnp.sum(jnp.exp(mixture.log_responsibilities(prior, z)), axis=0), None
+        found = jnp.exp(mixture.log_responsibilities(prior, z, weights))
+        return total + jnp.sum(found, axis=0), None
 
     none = jnp.zeros((B, K), jnp.float32)
     total, _ = jax.lax.scan(more, none, jnp.arange(-(-draws // chunk), dtype=jnp.int32))

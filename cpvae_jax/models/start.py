@@ -14,7 +14,7 @@ from cpvae_jax.config import Config
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.distributions.precision import exact, single
 from cpvae_jax.keys import purpose
-from cpvae_jax.models import parts
+from cpvae_jax.models import category, parts
 from cpvae_jax.networks import layers
 from cpvae_jax.networks.base import Network, num_features
 from cpvae_jax.priors.base import Start
@@ -44,10 +44,9 @@ def init(
     array = None if data is None else np.asarray(data).reshape(-1, *config.shape)
     own = likelihoods.of(config).init(key_likelihood, config, array)
     stats = {**own.stats, **(measure(config, array) if measured is None else measured)}
-    aggregate = np.full(config.K, 1 / config.K, np.float32)
     params = Params(
-        weights={**weights, "likelihood": own.weights, "prior": {}},
-        stats={"aggregate": jnp.asarray(aggregate), "likelihood": stats},
+        weights={**weights, **category.init(config), "likelihood": own.weights, "prior": {}},
+        stats={"aggregate": category.even(config), "likelihood": stats},
         config=config,
     )
     prior = priors.of(config).init(key_prior, config, _start(params, array))

@@ -6,9 +6,15 @@ name: see docs/extending.md.
 
 from __future__ import annotations
 
-from cpvae_jax.config import Training
-from cpvae_jax.objectives.base import Objective, Regulariser, regularised
+import jax
+
+from cpvae_jax.config import Config, Training
+from cpvae_jax.data.rows import Rows
+from cpvae_jax.objectives import views
+from cpvae_jax.objectives.base import Objective, Regulariser, regularised, takes
+from cpvae_jax.objectives.views.base import Given
 from cpvae_jax.registry import OBJECTIVES, REGULARISERS
+from cpvae_jax.types import Params, Tree
 
 register = OBJECTIVES.register
 register_regulariser = REGULARISERS.register
@@ -21,3 +27,31 @@ def of(training: Training) -> Objective:
         (name, REGULARISERS[name](training), weight) for name, weight in training.regularisers
     ]
     return regularised(objective, added) if added else objective
+
+
+def check(training: Training, config: Config, data: Given) -> None:
+    """Raise `UserError` if the view of the settings, where it is used, does not suit model and data.
+
+    Args:
+      training: The settings.
+      config: The model.
+      data: Training examples [N, *shape] in any unit.
+    """
+    if _uses_view(training):
+        views.of(training).check(config, data)
+
+
+def measure(training: Training, params: Params, data: jax.Array | Rows) -> Tree:
+    """What the view of the settings measures once on all training data; None if it is not used.
+
+    Args:
+      training: The settings.
+      params: The model, of which only constants of the data are read.
+      data: Training examples [N, *shape] in the model's unit.
+    """
+    return views.of(training).measure(training, params, data) if _uses_view(training) else None
+
+
+def _uses_view(training: Training) -> bool:
+    """Whether a regulariser asks where examples come from, and so may ask for the view of one."""
+    return any(takes(REGULARISERS[name](training), "source") for name, _ in training.regularisers)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from cpvae_jax import models
 from cpvae_jax.config import Training
+from cpvae_jax.models import category
 from cpvae_jax.objectives import schedules
 from cpvae_jax.objectives.base import Batch, Metrics, Objective, Progress
 from cpvae_jax.types import Params
@@ -16,7 +17,8 @@ def bound(training: Training) -> Objective:
     """The batch mean of −(reconstruction − β · divergences), with β rising to 1 over the warm-up.
 
     The terms come from the model (`models.cpvae.terms`) by `training.estimator`, at the
-    temperature of the schedule.
+    temperature of the schedule. A learned p(c) stays as it starts until the warm-up is over:
+    before, q(c|x) has no form that is worth following, and the two would run off together.
 
     Args:
       training: The training settings.
@@ -30,8 +32,9 @@ def bound(training: Training) -> Objective:
     ) -> tuple[jax.Array, Metrics]:
         temperature = schedules.temperature(training, progress.epoch)
         beta = schedules.beta(training, progress.epoch)
+        held = category.held(params, beta < 1)
         terms = models.of(params.config).terms(
-            params, key, batch.x, batch.encoding, training.estimator, temperature
+            held, key, batch.x, batch.encoding, training.estimator, temperature
         )
         weighted = terms.reconstruction - beta * (terms.kl_c + terms.kl_z)
         return -jnp.mean(weighted), jax.tree.map(jnp.mean, terms.named())

@@ -1,9 +1,9 @@
-"""How well the categories of a model agree with labels."""
+"""How well categories agree with labels: those of a model, or of a baseline."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,26 @@ FITTED = 50_000
 and of larger data as many as a few seconds allow. With 500 categories that is 100 for each."""
 
 
-def with_labels(params: Params, data: Dataset, seed: int) -> dict[str, Any]:
+class Assign(Protocol):
+    def __call__(self, x: np.ndarray | Rows, chosen: np.ndarray) -> np.ndarray:
+        """The category of chosen examples, [M].
+
+        Args:
+          x: Examples [N, *shape] in the user's unit.
+          chosen: the places of M of them.
+        """
+
+
+class Agreement(NamedTuple):
+    """Scores against labels, and the examples behind them."""
+
+    scores: dict[str, Any]
+    """What `with_labels` describes, as JSON holds it"""
+    correct: np.ndarray
+    """Which labelled test examples the best one-to-one matching gets right, [M]"""
+
+
+def with_labels(assign: Assign, data: Dataset, seed: int) -> Agreement:
     """Compares the categories of the test part with its labels.
 
     Majority accuracy fits its map from category to label to at most 50,000 labelled training
@@ -28,23 +47,30 @@ def with_labels(params: Params, data: Dataset, seed: int) -> dict[str, Any]:
     neither has one, to a random half of the test part, and is then scored on the other half.
 
     Args:
-      params: a model with categories.
+      assign: gives examples their categories; `predicted` of a model does.
       data: the data set; its test part has labels.
       seed: decides the random choice.
 
     Returns:
-      "unlabelled", the number of test examples without a label, which are left out. If others have
-      one, also what `clustering.clustering` returns, "majority_from" ("training", "validation" or
-      "half of test") and "majority_examples", how many examples the map was fitted to.
+      The scores, and which examples are correct. The scores are "unlabelled", the number of test
+      examples without a label, which are left out. If others have one, also what
+      `clustering.clustering` returns, "majority_from" ("training", "validation" or "half of test")
+      and "majority_examples", how many examples the map was fitted to.
 
     Raises:
       UserError: labels are invalid, or not as many as examples.
     """
-    of_test = predicted(params, data.test, np.arange(len(data.test)))
+    of_test = assign(data.test, np.arange(len(data.test)))
     found = clustering.labelled(of_test, data.test_labels)
     result: dict[str, Any] = {"unlabelled": found.unlabelled}
     if not len(found.labels):
-        return result
+        return Agreement(result, np.zeros(0, bool))
+    result |= _scores(assign, data, found, seed)
+    return Agreement(result, clustering.matched(found.categories, found.labels))
+
+
+def _scores(assign: Assign, data: Dataset, found: clustering.Labelled, seed: int) -> dict[str, Any]:
+    """All scores of the labelled test examples, with what the majority map was fitted to."""
     for part, x, given in (
         ("training", data.train, data.train_labels),
         ("validation", data.valid, data.valid_labels),
@@ -56,14 +82,14 @@ def with_labels(params: Params, data: Dataset, seed: int) -> dict[str, Any]:
         if len(chosen) > FITTED:
             chosen = np.sort(np.random.default_rng(seed).choice(chosen, FITTED, replace=False))
         if len(chosen):
-            fit = predicted(params, x, chosen), labels[chosen]
-            scores = clustering.clustering(found.categories, found.labels, *fit)
-            return {**result, **scores, "majority_from": part, "majority_examples": len(chosen)}
+            fit = assign(x, chosen), labels[chosen]
+            scores: dict[str, Any] = clustering.clustering(found.categories, found.labels, *fit)
+            return {**scores, "majority_from": part, "majority_examples": len(chosen)}
     scores = clustering.clustering(found.categories, found.labels)
     if "accuracy_majority" not in scores:  # a single example
-        return {**result, **scores}
+        return scores
     half = len(found.labels) // 2
-    return {**result, **scores, "majority_from": "half of test", "majority_examples": half}
+    return {**scores, "majority_from": "half of test", "majority_examples": half}
 
 
 def predicted(params: Params, x: np.ndarray | Rows, chosen: np.ndarray) -> np.ndarray:

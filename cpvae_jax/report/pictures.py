@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cpvae_jax import api, priors
-from cpvae_jax.report import units
+from cpvae_jax.report import units, use
 from cpvae_jax.report.drawing import grid, is_image, save, show_rows, styled, subplots
 from cpvae_jax.types import Params
 
@@ -46,15 +46,16 @@ def samples(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> Non
 
 def samples_by_category(path: Path, params: Params, key: jax.Array, data: np.ndarray) -> None:
     """Draws one row per category, sorted by the weights q(c): means of p(x|z, c) at fresh z."""
-    order = np.argsort(-np.asarray(params.aggregate), kind="stable")[:ROWS]
+    weights = np.asarray(params.shares)
+    order = np.argsort(-weights, kind="stable")[:ROWS]
     shape = params.config.shape
     categories = np.repeat(order, COLUMNS)
     x = api.sample(params, key, category=categories, num=len(categories))
     rows = np.asarray(x).reshape(len(order), COLUMNS, *shape)
-    labels = [f"c = {k}   {100 * float(params.aggregate[k]):.1f}%" for k in order]
+    labels = [f"c = {k}   {100 * float(weights[k]):.1f}%" for k in order]
     title = "Samples by category, with its weight q(c)"
-    if len(order) < params.config.K:
-        title += f"; the {len(order)} largest of {params.config.K}"
+    if len(order) < len(weights):
+        title += f"; the {len(order)} largest of {len(weights)}"
     with styled():
         if is_image(shape):
             figure, axes = subplots(figsize=(6.4, 0.3 + 0.46 * len(order)))
@@ -154,13 +155,16 @@ def _widen(axes: Axes, low: float, high: float, *, first: bool) -> None:
 
 
 def aggregate(path: Path, params: Params) -> None:
-    """Draws the aggregated posterior q(c), largest first, against the uniform prior p(c)."""
-    weights = np.asarray(params.aggregate)
+    """Draws the aggregated posterior q(c), largest first, against the prior p(c)."""
+    weights, prior = np.asarray(params.shares), use.shares_of_prior(params)
     order = np.argsort(-weights, kind="stable")
     with styled():
         figure, axes = subplots(figsize=(6.4, 3))
         axes.bar(np.arange(len(order)), weights[order], width=0.9)
-        axes.axhline(1 / len(order), color="tab:orange", linewidth=1, label="p(c) = 1 / K")
+        if np.ptp(prior) < 1e-6:
+            axes.axhline(1 / len(order), color="tab:orange", linewidth=1, label="p(c) = 1 / K")
+        else:
+            axes.plot(prior[order], "_", color="tab:orange", label="p(c)")
         if len(order) <= ROWS:
             axes.set_xticks(np.arange(len(order)), order)
         axes.set(xlabel="category, by weight", ylabel="q(c)", title="Aggregated posterior")

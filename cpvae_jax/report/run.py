@@ -13,7 +13,7 @@ from cpvae_jax.config import Training
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import sample_of
 from cpvae_jax.keys import purpose
-from cpvae_jax.report import pictures, scores, units
+from cpvae_jax.report import baselines, pictures, scores, units
 from cpvae_jax.report.scores import LikelihoodOptions
 from cpvae_jax.storage import run_folder
 from cpvae_jax.storage.run_folder import RunFolder
@@ -67,10 +67,12 @@ def write_scores(
 
     Returns:
       The scores of the seed with the best validation bound. Under "warnings" are sentences on why
-      its categories may be of no use, see `training.doubts`; none for a sound run.
+      its categories may be of no use, see `training.doubts` and `baselines.doubts`; none for a sound
+      run.
     """
     began = time.monotonic()
     history = folder.lines(run_folder.LOG)
+    classical = baselines.of_data(trained.params[0], data)
     per_seed = []
     for place, (seed, params, bound, epoch) in enumerate(zip(*trained[:4], strict=True)):
         found = scores.evaluate(
@@ -80,10 +82,12 @@ def write_scores(
             temperature=training.temperature_end,
             bound_samples=bound_samples,
             likelihood=likelihood,
+            classical=classical,
             mesh=mesh,
         )
         used = {name: found["categories"][name] for name in ("largest_share", "information")}
         found["warnings"] = doubts.of_run(training, params.config, history, place, **used)
+        found["warnings"] += baselines.doubts(found)
         per_seed.append({"seed": seed, "valid_bound": bound, "best_epoch": epoch, **found})
     about = _about(folder, data, trained, settings, time.monotonic() - began)
     best = per_seed[trained.best]
@@ -120,7 +124,7 @@ def draw_pictures(
         pictures.reconstructions(folder.picture("reconstructions"), params, data.test)
         if history:
             pictures.curves(folder.picture("curves"), history)
-        if params.config.K > 1:
+        if params.config.categories > 1:
             pictures.aggregate(folder.picture("aggregate"), params)
         if data.shape == (1,):
             draws = scores.densities(params, scores.Keys.of(seed).density, data)

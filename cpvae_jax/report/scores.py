@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from cpvae_jax.data.rows import sample_of
 from cpvae_jax.evaluation import estimates, means
 from cpvae_jax.evaluation.decomposition import decomposition
 from cpvae_jax.keys import purpose
-from cpvae_jax.report import agreement, use
+from cpvae_jax.report import agreement, baselines, use
 from cpvae_jax.types import Params
 
 DENSITY_SAMPLES = 50_000
@@ -66,6 +67,7 @@ def evaluate(
     temperature: float,
     bound_samples: int = 1,
     likelihood: LikelihoodOptions = LikelihoodOptions(),  # noqa: B008 - immutable
+    classical: Mapping[str, agreement.Agreement] | None = None,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Computes every score of a model on the test split.
@@ -79,6 +81,7 @@ def evaluate(
       temperature: of the relaxed figure.
       bound_samples: draws of z per example for the bound.
       likelihood: how log p(x) is estimated.
+      classical: what `baselines.of_data` returns, to stand beside the scores.
       mesh: the devices to spread the bounds and the log-likelihood over.
 
     Returns:
@@ -91,8 +94,8 @@ def evaluate(
     true = estimates.bound_terms(params, keys.bound, data.test, samples=bound_samples, mesh=mesh)
     bound = true.pop("bound")
     result: dict[str, Any] = {
-        "test_bound": mean_and_error(bound),
-        "test_terms": {name: mean_and_error(values) for name, values in true.items()},
+        "test_bound": means.mean_and_error(bound),
+        "test_terms": {name: means.mean_and_error(values) for name, values in true.items()},
     }
     if posteriors.of(params.config).log_prob is not None:
         result["decomposition"] = decomposition(params, keys.decomposition, data.test)
@@ -105,8 +108,12 @@ def evaluate(
         result["log_likelihood"] = log_likelihood(
             params, keys.likelihood, data.test, bound, options=likelihood, mesh=mesh
         )
+    correct = np.zeros(0, bool)
     if data.test_labels is not None and not prior.single:
-        result["clustering"] = agreement.with_labels(params, data, seed)
+        found = agreement.with_labels(partial(agreement.predicted, params), data, seed)
+        result["clustering"], correct = found
+    if classical:
+        result["baselines"] = baselines.beside(classical, correct)
     if data.shape == (1,):
         draws = densities(params, keys.density, data)
         result["wasserstein"] = density_distances(draws, sample_of(data.train))
@@ -120,7 +127,7 @@ def _relaxed(
     found = estimates.bound_terms(
         params, key, test, estimator="relaxed", temperature=temperature, mesh=mesh
     )
-    return {**mean_and_error(found["bound"]), "temperature": temperature}
+    return {**means.mean_and_error(found["bound"]), "temperature": temperature}
 
 
 def log_likelihood(
@@ -155,7 +162,7 @@ def log_likelihood(
     how: dict[str, Any] = {"samples": samples, "progress": progress, "mesh": mesh}
     if images is None or images >= len(test):
         values = estimates.log_likelihood(params, key, test, **how)
-        return {**mean_and_error(values), "samples": samples, "images": len(test)}
+        return {**means.mean_and_error(values), "samples": samples, "images": len(test)}
     key_choice, key_x, key_weights, key_bound = jax.random.split(key, 4)
     chosen = np.asarray(jax.random.choice(key_choice, len(test), (images,), replace=False))
     config = params.config
@@ -181,7 +188,7 @@ def densities(params: Params, key: jax.Array, data: Dataset) -> dict[str, np.nda
 
     Returns:
       "truth", the test set; "aggregate" and "uniform", the model's draws with categories from
-      q(c) and from p(c).
+      q(c) and all alike.
     """
     draws = {"truth": data.test.ravel()}
     for weights in ("aggregate", "uniform"):
@@ -224,6 +231,8 @@ def summary(result: dict[str, Any]) -> str:
         lines.insert(1, f"log-likelihood {_signed(found)} nats, {how}")
     if "clustering" in result:
         lines.append(agreement.summary(result["clustering"]))
+    if line := baselines.summary(result.get("baselines", {})):
+        lines.append(line)
     if "wasserstein" in result:
         w = result["wasserstein"]
         lines.append(
@@ -236,9 +245,3 @@ def summary(result: dict[str, Any]) -> str:
 
 def _signed(value: dict[str, float]) -> str:
     return f"{value['mean']:.2f} ± {value['standard_error']:.2f}"
-
-
-def mean_and_error(values: np.ndarray) -> dict[str, float]:
-    """The mean over examples [N] and its standard error."""
-    error = means.standard_error(values)
-    return {"mean": float(np.mean(values, dtype=np.float64)), "standard_error": error}

@@ -61,6 +61,18 @@ def is_standardised(config: Config) -> bool:
     return likelihood.standardise is not base.as_given or likelihood.restore is not base.same
 
 
+def inputs(params: Params, x: np.ndarray) -> np.ndarray:
+    """Examples [B, *shape] in the user's unit as the encoder sees them, [B, X] in float32.
+
+    Real numbers are standardised, grey levels go from 0 to 1. Where training draws black and white,
+    these are the probabilities of white.
+    """
+    config, own = params.config, params.likelihood
+    likelihood = likelihoods.of(config)
+    prepared = likelihood.expect(config, jnp.asarray(likelihood.prepare(own, np.asarray(x))))
+    return np.asarray(likelihood.standardise(own, prepared), np.float32).reshape(len(x), -1)
+
+
 def comparable(params: Params, x: np.ndarray) -> np.ndarray:
     """Examples [..., *shape] as [..., X] in units that can share an axis.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax import checks, priors
 from cpvae_jax.evaluation import aggregate, categories
 from cpvae_jax.keys import purpose
+from cpvae_jax.models import category
 from cpvae_jax.types import Params
 
 DRAWS = 64
@@ -33,23 +35,32 @@ def of_categories(
 
     Returns:
       "aggregate", q(c) over the training data; "effective_number", exp of its entropy;
-      "largest_share", its maximum; "information", I(x; c) over the test examples in nats.
+      "largest_share", its maximum; "information", I(x; c) over the test examples in nats; and
+      "prior", p(c), where it is learned. In a merged model c is the category, not the component.
     """
-    q = np.asarray(params.aggregate, np.float64)
+    q = np.asarray(params.shares, np.float64)
+    merged = params.config.groups is not None
     if len(q) == 1:
         information = 0.0
-    elif decomposed is not None and priors.of(params.config).inferred:
+    elif decomposed is not None and priors.of(params.config).inferred and not merged:
         information = max(0.0, decomposed["mutual_information_c"])
     else:
         examples = checks.data(params, test, "data")
         probs = aggregate.probs(params, purpose(key, "categories"), examples, draws=DRAWS)
-        information = categories.information(probs)
+        information = categories.information(np.asarray(params.by_category(probs)))
+    learned = {"prior": shares_of_prior(params).tolist()} if category.learned(params.config) else {}
     return {
         "aggregate": q.tolist(),
         "effective_number": categories.effective_number(q),
         "largest_share": float(q.max()),
         "information": information,
+        **learned,
     }
+
+
+def shares_of_prior(params: Params) -> np.ndarray:
+    """p(c) by category, [G]."""
+    return np.asarray(params.by_category(jnp.exp(category.log_probs(params))), np.float64)
 
 
 def summary(found: dict[str, Any]) -> str:

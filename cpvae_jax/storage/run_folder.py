@@ -24,6 +24,7 @@ from cpvae_jax.storage import files, folders, same_run
 
 CONFIG, SESSIONS, LOG, SCORES = "config.json", "sessions.jsonl", "metrics.jsonl", "metrics.json"
 PICTURES = "pictures"
+START = "start.json"
 LOCK = ".lock"
 
 FORMAT = same_run.FORMAT

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from cpvae_jax.config import Config, Training
 from cpvae_jax.errors import UserError
 from cpvae_jax.storage import prng
 
@@ -29,6 +31,7 @@ def check(path: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
       settings: Those of the run to continue.
     """
     _check_format(path, found.get("format"))
+    found = _completed(found)
     made, now = found.get(PRNG), settings.get(PRNG)
     if made and now and made != now:
         raise UserError(f"{path} cannot be resumed: {prng.differ(made, now)}.")
@@ -51,6 +54,20 @@ def check(path: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
             f"{path} holds a run with other settings (different: {', '.join(sorted(different))}); "
             "choose another folder."
         )
+
+
+def _completed(found: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the fields that an earlier version lacks, at the defaults that keep their meaning."""
+    complete = dict(found)
+    for name, record in (("model", Config), ("training", Training)):
+        if isinstance(found.get(name), dict):
+            lacking = {
+                of.name: list(of.default) if isinstance(of.default, tuple) else of.default
+                for of in fields(record)
+                if of.default is not MISSING and of.name != "epochs"  # no setting of a run
+            }
+            complete[name] = {**lacking, **found[name]}
+    return complete
 
 
 def _check_format(path: Path, there: Any) -> None:

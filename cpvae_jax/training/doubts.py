@@ -10,6 +10,7 @@ import numpy as np
 
 from cpvae_jax.config import Config, Training
 from cpvae_jax.evaluation.categories import entropy
+from cpvae_jax.models import category
 from cpvae_jax.registry import PRIORS
 from cpvae_jax.types import Params
 
@@ -81,13 +82,17 @@ def planned(training: Training, config: Config) -> str | None:
     )
 
 
-def idle_categories(K: int, largest_share: float, information: float | None) -> str | None:
+def idle_categories(
+    K: int, largest_share: float, information: float | None, *, unequal: bool = False
+) -> str | None:
     """A sentence if one category has nearly all examples, or all together say almost nothing.
 
     Args:
       K: the number of categories; with one there is nothing to say.
       largest_share: of one category in q(c) over the training data, 0 to 1.
       information: I(x; c) in nats; None if it is not known.
+      unequal: whether p(c) is learned. Then one large category may be what the data say, so
+        I(x; c) alone decides, against what two equal categories could carry.
     """
     if K == 1:
         return None
@@ -96,12 +101,12 @@ def idle_categories(K: int, largest_share: float, information: float | None) -> 
         "Train for longer or in smaller batches (--epochs, --patience, --batch-size), try several "
         "--seeds, or add --regulariser balance=1 certainty=1."
     )
-    if largest_share > NEARLY_ALL:
+    if largest_share > NEARLY_ALL and not (unequal and information is not None):
         return (
             f"one category takes {100 * largest_share:.1f}% of the training data, and the other "
             f"{K - 1} almost none. {remedy}"
         )
-    if information is not None and information < NOTHING * most:
+    if information is not None and information < NOTHING * (math.log(2) if unequal else most):
         return (
             f"the categories carry almost nothing about x: I(x; c) is {information:.3f} of at most "
             f"{most:.3f} nats, however evenly they are used. {remedy}"
@@ -168,7 +173,8 @@ def of_run(
     Returns:
       The sentences; none for a sound training.
     """
-    found = [idle_categories(config.K, largest_share, information)]
+    unequal = config.category_prior == "learned"
+    found = [idle_categories(config.categories, largest_share, information, unequal=unequal)]
     if history:
         epochs = int(history[-1]["epoch"])
         early = cut_short(training, epochs) or still_hot(training, config, epochs)
@@ -181,7 +187,8 @@ def serious(
 ) -> str | None:
     """A sentence if the categories of a training that was long enough are idle.
 
-    I(x; c) is KL(c) of the validation data at the best epoch, less KL(q(c) || p(c)).
+    I(x; c) is KL(c) of the validation data at the best epoch, less KL(q(c) || p(c)). In a merged
+    model c is the component.
 
     Args:
       training: the settings.
@@ -197,5 +204,7 @@ def serious(
     information = None
     if PRIORS[params.config.prior].inferred and at_best:
         kl_c = float(np.atleast_1d(at_best[0]["valid_kl_c"])[seed])
-        information = max(0.0, kl_c - (math.log(K) - float(entropy(q))))
-    return idle_categories(K, float(q.max()), information)
+        log_p = np.asarray(category.log_probs(params), np.float64)
+        information = max(0.0, kl_c - float(-entropy(q) - q @ log_p))
+    unequal = params.config.category_prior == "learned"
+    return idle_categories(K, float(q.max()), information, unequal=unequal)

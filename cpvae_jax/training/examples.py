@@ -8,24 +8,32 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import checks
-from cpvae_jax.config import Config
+from cpvae_jax import checks, devices, objectives, processes
+from cpvae_jax.config import Config, Training
 from cpvae_jax.data.dataset import split, tenth
+from cpvae_jax.data.labels import UNLABELLED, known
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
 from cpvae_jax.training import program as programs
 from cpvae_jax.training.step import TrainState
+from cpvae_jax.training.whole import Whole
 
 Data = jax.Array | Rows
 
 
-def checked(config: Config, train: Any, valid: Any = None) -> tuple[np.ndarray | Rows, np.ndarray]:
+def checked(
+    config: Config, train: Any, valid: Any = None, categories: Any = None
+) -> tuple[np.ndarray | Rows, np.ndarray, np.ndarray | None]:
     """Training and validation examples [N, *shape] and [M, *shape] in the user's unit.
 
     Args:
       config: The model.
       train: Training examples in any container, or `Rows`.
       valid: Validation examples; without them a tenth of the training examples is held out.
+      categories: A category for each example of `train`, or None.
+
+    Returns:
+      Training examples, validation examples, and the categories [N] of the training examples.
 
     Raises:
       UserError: The data do not suit the model, or no example can be held out.
@@ -35,14 +43,28 @@ def checked(config: Config, train: Any, valid: Any = None) -> tuple[np.ndarray |
     checks.array(valid, "valid")
     if valid is not None:
         found = checks.examples(config, {"train": train, "valid": valid})
-        return found["train"], found["valid"]
+        return found["train"], found["valid"], _one_each(categories, len(found["train"]))
     whole = checks.examples(config, {"train": train})["train"]
     if len(whole) == 1:
         raise UserError(
             "train has 1 example, and without valid one is held out; give at least 2, or valid."
         )
+    given = _one_each(categories, len(whole))
     kept, held, _ = split(len(whole), valid=tenth(len(whole)), test=0, of="train")
-    return whole[kept], whole[held]
+    return whole[kept], whole[held], None if given is None else given[kept]
+
+
+def _one_each(categories: Any, num: int) -> np.ndarray | None:
+    """Categories to start from, as an array with one entry per training example."""
+    if categories is None:
+        return None
+    found, has = known("categories", categories)
+    if len(found) != num:
+        raise UserError(
+            f"categories has {len(found)} entries, but train has {num} examples; give one for each, "
+            "with -1 where it is not known."
+        )
+    return np.where(has, found, "" if found.dtype.kind == "U" else UNLABELLED)
 
 
 def prepared(
@@ -56,3 +78,14 @@ def prepared(
     placed = checks.prepared(params, valid, "valid")
     assert not isinstance(placed, Rows)
     return checks.prepared(params, train, "train"), placed
+
+
+def whole(training: Training, state: TrainState, train: Data, mesh: Mesh | None) -> Whole:
+    """Training data in the unit of the model, laid out for training, and what a view measures on them.
+
+    It follows from the data and the settings alone, so a resumed run measures the same.
+    """
+    params = programs.best_params(state, 0, mesh)
+    measured = processes.told(objectives.measure(training, params, train))
+    placed = train if isinstance(train, Rows) else devices.everywhere(train, mesh)
+    return Whole(placed, devices.everywhere(measured, mesh))

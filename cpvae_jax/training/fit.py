@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -15,15 +16,15 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from cpvae_jax import checks, devices
+from cpvae_jax import checks, devices, objectives
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
 from cpvae_jax.evaluation import aggregate
 from cpvae_jax.keys import purpose
-from cpvae_jax.storage import arrays
+from cpvae_jax.storage import arrays, run_folder
 from cpvae_jax.storage.run_folder import RunFolder
-from cpvae_jax.training import continuing, doubts, examples
+from cpvae_jax.training import continuing, doubts, examples, starting
 from cpvae_jax.training import program as programs
 from cpvae_jax.training import recipe as recipes
 from cpvae_jax.training.callbacks import (
@@ -37,6 +38,7 @@ from cpvae_jax.training.callbacks import (
 from cpvae_jax.training.program import Program
 from cpvae_jax.training.run import Row, Run, rows
 from cpvae_jax.training.step import SKIPS, TrainState
+from cpvae_jax.training.whole import Whole
 from cpvae_jax.types import Params
 
 
@@ -69,9 +71,10 @@ def fit(
     train: jax.typing.ArrayLike | Rows,
     valid: jax.typing.ArrayLike | None = None,
     *,
-    recipe: str | recipes.Recipe | Training = "paper",
+    recipe: str | recipes.Recipe | Training | None = None,
     optimiser: optax.GradientTransformation | None = None,
     init: Params | None = None,
+    categories: jax.typing.ArrayLike | None = None,
     folder: str | os.PathLike[str] | RunFolder | None = None,
     resume: bool = False,
     callbacks: Sequence[Callback | Callable[[Run], Any]] | None = None,
@@ -89,9 +92,14 @@ def fit(
       train: Training examples [N, *shape]; `Rows` for data larger than memory.
       valid: Validation examples for early stopping [M, *shape]. Without them a tenth of the
         training examples is held out at random, always the same ones.
-      recipe: The name of a recipe (`training.recipe.names()`), or a `Training` with all settings.
+      recipe: The name of a recipe (`training.recipe.names()`), or a `Training` with all settings. By
+        default "modes" for a model that infers one of several categories, else "paper".
       optimiser: Any optax transformation in place of Adam with the recipe's schedule.
-      init: Parameters to start from, such as those of an earlier model, in place of fresh ones.
+      init: Parameters to start from, such as those of an earlier model, in place of fresh ones and
+        of the recipe's start.
+      categories: Categories to start from, a whole number or string for each training example with
+        -1 where it is not known. Training then moves q(c|x) freely. They take the place of the
+        recipe's start.
       folder: A new folder for checkpoints and a log; `cpvae_jax.load` reads the model from it.
       resume: Continue the training in `folder`, on the same data, to the same numbers as without a
         break.
@@ -114,10 +122,14 @@ def fit(
     if resume and folder is None:
         raise UserError("resume needs the folder of the run; give it as folder.")
     keys = jnp.atleast_1d(checks.keys(key))
-    train_data, valid_data = examples.checked(config, train, valid)  # in the user's unit
+    train_data, valid_data, given = examples.checked(config, train, valid, categories)
     training = recipes.resolve(recipe, config, len(train_data))
+    if given is not None:
+        training = replace(training, start="labels")
     _warn(doubts.cut_short(training, training.epochs, planned=True))
     _check(config, init, optimiser, callbacks)
+    objectives.check(training, config, train_data)
+    starting.check(training, config, given)
     program = programs.program(
         training,
         programs.steps_per_epoch(train_data, training),
@@ -131,9 +143,23 @@ def fit(
     with continuing.opened(folder, config, training, keys, data, resume) as opened:
         if opened is not None and resume:
             state = continuing.resumed(opened, state, mesh)
-        run = Run(config, training, state, mesh=mesh, folder=opened)
         prepared = examples.prepared(state, train_data, valid_data, mesh)
-        state = _loop(program, state, run, prepared, _all_callbacks(callbacks, run))
+        placed = examples.whole(training, state, prepared[0], mesh)
+        started, begun = None, bool(np.any(np.asarray(state.epoch)))
+        if (
+            init is None
+            and starting.wanted(training)
+            and not (begun and not starting.anchored(training))
+        ):
+            sample = starting.in_memory(training, state, placed, mesh)
+            started = starting.categories(training, config, keys, train_data, sample, given, mesh)
+            placed = placed._replace(own=devices.everywhere(started.anchor, mesh))
+            if not begun:
+                state = programs.begin(program, keys, config, given=started.params)
+        if started is not None and opened is not None:
+            opened.write_json(run_folder.START, starting.described(training, started))
+        run = Run(config, training, state, mesh=mesh, folder=opened, started=started)
+        state = _loop(program, state, run, (placed, *prepared), _all_callbacks(callbacks, run))
     _warn(_trouble(state, run))
     return run_result(run, state)
 
@@ -174,14 +200,13 @@ def _loop(
     program: Program,
     state: TrainState,
     run: Run,
-    data: tuple[examples.Data, jax.Array],
+    data: tuple[Whole, examples.Data, jax.Array],
     callbacks: Sequence[Callback],
 ) -> TrainState:
     """Epochs until every seed has stopped, or a callback asks to stop."""
-    train, valid = data
+    placed_train, train, valid = data
     mesh = run.mesh
     placed_valid = devices.everywhere(valid, mesh)
-    placed_train = train if isinstance(train, Rows) else devices.everywhere(train, mesh)
     with ExitStack() as stack:
         for callback in callbacks:
             stack.callback(callback.close)

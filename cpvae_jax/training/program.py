@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from cpvae_jax.distributions.precision import exact, products, single
 from cpvae_jax.models import start
 from cpvae_jax.training import recipe, step
 from cpvae_jax.training.step import How, TrainState
+from cpvae_jax.training.whole import Whole, whole
 from cpvae_jax.types import Params, Tree
 
 
@@ -28,15 +29,16 @@ class Program(NamedTuple):
     """Trains R seeds; each function is compiled once. `advance` calls them in order.
 
     Attributes:
-      run: (state, train [N, *shape]) to the next state and a tally: all steps of an epoch.
-      run_window: (state, window [W, B, *shape], number of its first step, steps per epoch) to the
-        same: part of an epoch, for data that are read piece by piece.
+      run: (state, train [N, *shape], arrays of each seed's own) to the next state and a tally: all
+        steps of an epoch. Data on which something was measured come as `Whole`.
+      run_window: (state, window [W, B, *shape], what was measured, number of its first step, steps
+        per epoch) to the same: part of an epoch, for data that are read piece by piece.
       close: (state, sum of the tallies, valid [M, *shape]) to the next state and metrics, [R] each.
       how: How it trains.
     """
 
-    run: Callable[[TrainState, jax.Array], tuple[TrainState, Tree]]
-    run_window: Callable[[TrainState, jax.Array, int, int], tuple[TrainState, Tree]]
+    run: Callable[..., tuple[TrainState, Tree]]
+    run_window: Callable[[TrainState, jax.Array, Tree, int, int], tuple[TrainState, Tree]]
     close: Callable[[TrainState, Tree, jax.Array], tuple[TrainState, Tree]]
     how: How
 
@@ -56,6 +58,7 @@ def program(
     optimiser: optax.GradientTransformation | None = None,
     mesh: Mesh | None = None,
     plan: devices.Plan | None = None,
+    means: bool = False,
 ) -> Program:
     """The training program of some settings; the state that it is given brings the model.
 
@@ -69,6 +72,7 @@ def program(
       optimiser: Any optax transformation in place of the settings' own Adam.
       mesh: Devices to spread seeds and batches over; None for one.
       plan: How to compile; by default what suits the device.
+      means: Train on the mean of what is drawn, such as grey levels, instead of on fresh draws.
     """
     how = How(
         training=training,
@@ -76,6 +80,7 @@ def program(
         optimiser=recipe.optimiser(training, steps) if optimiser is None else optimiser,
         mesh=mesh,
         plan=devices.plan() if plan is None else plan,
+        means=means,
     )
 
     def for_seeds(fn: Callable[..., tuple[TrainState, Tree]], *axes: int | None) -> Callable:
@@ -83,11 +88,12 @@ def program(
 
         @partial(jax.jit, donate_argnums=0, compiler_options=devices.compile_with(1))
         def of_all(state: TrainState, *rest: Any) -> tuple[TrainState, Tree]:
+            rest = (*rest, *[None] * (len(axes) - len(rest)))  # what is left out is None
             given = list(zip((0, *axes), (state, *rest), strict=True))
 
             def of_one(own: list[Any]) -> tuple[TrainState, Tree]:
                 left = iter(own)
-                return fn(*(a if axis is None else next(left) for axis, a in given), how)
+                return fn(*(a if axis is None else next(left) for axis, a in given), how=how)
 
             own = [a for axis, a in given if axis is not None]
             if state.epoch.shape[0] == 1:
@@ -103,8 +109,8 @@ def program(
 
     fast = products(training.precision)
     return Program(
-        run=for_seeds(fast(step.run), None),
-        run_window=for_seeds(fast(step.run_window), None, None, None),
+        run=for_seeds(fast(step.run), None, 0),
+        run_window=for_seeds(fast(step.run_window), None, None, None, None),
         close=for_seeds(exact(step.close), 0, None),
         how=how,
     )
@@ -115,7 +121,7 @@ def begin(
     keys: jax.Array,
     config: Config,
     data: np.ndarray | jax.Array | Rows | None = None,
-    given: Params | None = None,
+    given: Params | Sequence[Params] | None = None,
 ) -> TrainState:
     """The state of R seeds before their first epoch, on the program's mesh.
 
@@ -124,13 +130,14 @@ def begin(
       keys: A key per seed, [R].
       config: The configuration of the model.
       data: Training examples [N, *shape] in the user's unit, for the start of prior and likelihood.
-      given: Parameters to start every seed from, in place of fresh ones.
+      given: Parameters to start every seed from, or those of each seed, in place of fresh ones.
     """
     if given is None:
         sample, measured = sample_of(data), start.measure(config, data)
         params = [start.init(step.streams(key).init, config, sample, measured) for key in keys]
     else:
-        params = [single(given)] * len(keys)
+        each = [given] * len(keys) if isinstance(given, Params) else given
+        params = [single(own) for own in each]
     stacked = jax.tree.map(lambda *seeds: np.stack(seeds), *params)  # eagerly, to compile nothing
     begin_each = jax.vmap(partial(step.begin, optimiser=program.how.optimiser))
     states = jax.jit(begin_each, compiler_options=devices.compile_with(0))(keys, stacked)
@@ -153,20 +160,23 @@ def place(state: TrainState, mesh: Mesh | None) -> TrainState:
 
 
 def advance(
-    program: Program, state: TrainState, train: jax.Array | Rows, valid: jax.Array
+    program: Program, state: TrainState, train: jax.Array | Rows | Whole, valid: jax.Array
 ) -> tuple[TrainState, Tree]:
     """One epoch on data that lie on the program's mesh. The given state is used up.
 
     Every seed sees data that are streamed in the same order.
     """
-    if isinstance(train, Rows):
-        state, tally = _run_windows(program, state, train)
+    x, measured, own = whole(train)
+    if isinstance(x, Rows):
+        state, tally = _run_windows(program, state, x, measured)
     else:
-        state, tally = program.run(state, train)
+        state, tally = program.run(state, Whole(x, measured), own)
     return program.close(state, tally, valid)
 
 
-def _run_windows(program: Program, state: TrainState, rows: Rows) -> tuple[TrainState, Tree]:
+def _run_windows(
+    program: Program, state: TrainState, rows: Rows, measured: Tree
+) -> tuple[TrainState, Tree]:
     """All steps of an epoch, one window at a time."""
     batch, mesh = program.how.training.batch_size, program.how.mesh
     count, steps = stream.layout(rows, batch)
@@ -174,7 +184,7 @@ def _run_windows(program: Program, state: TrainState, rows: Rows) -> tuple[Train
     entropy = [*first_key.tolist(), int(np.max(state.epoch))]
     total = None
     for number, window in enumerate(stream.windows(rows, entropy, batch, mesh)):
-        state, tally = program.run_window(state, window, number * steps, count * steps)
+        state, tally = program.run_window(state, window, measured, number * steps, count * steps)
         total = tally if total is None else jax.tree.map(jnp.add, total, tally)
     return state, total
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optax
 
 from cpvae_jax.config import Config, Training
 from cpvae_jax.errors import UserError
-from cpvae_jax.registry import RECIPES
+from cpvae_jax.registry import PRIORS, RECIPES
 
 register = RECIPES.register
 names = RECIPES.names
+
+
+def _no_fields(shape: tuple[int, ...], examples: int) -> dict[str, Any]:
+    """The defaults of `Config`."""
+    del shape, examples
+    return {}
 
 
 class Recipe(NamedTuple):
@@ -22,14 +29,26 @@ class Recipe(NamedTuple):
     Attributes:
       training: (config, number of training examples) to the settings.
       description: What the recipe is for, in a few words.
+      model: (shape of an example, number of training examples) to fields of `Config` that commands
+        use where no flag gives another value.
     """
 
     training: Callable[[Config, int], Training]
     description: str
+    model: Callable[[tuple[int, ...], int], dict[str, Any]] = _no_fields
 
 
-def resolve(recipe: str | Recipe | Training, config: Config, examples: int) -> Training:
-    """The settings of a recipe: given by name, as a record, or spelled out.
+def default(config: Config) -> str:
+    """The name of the recipe where none is given: "modes" if the model infers one of several categories.
+
+    >>> default(Config(shape=(2,), K=3)), default(Config(shape=(2,), K=1))
+    ('modes', 'paper')
+    """
+    return "modes" if config.K > 1 and PRIORS[config.prior].inferred else "paper"
+
+
+def resolve(recipe: str | Recipe | Training | None, config: Config, examples: int) -> Training:
+    """The settings of a recipe: given by name, as a record, or spelled out; None takes the default.
 
     Raises:
       UserError: There is no recipe of that name.
@@ -39,6 +58,8 @@ def resolve(recipe: str | Recipe | Training, config: Config, examples: int) -> T
     """
     if isinstance(recipe, Training):
         return recipe
+    if recipe is None:
+        recipe = default(config)
     if isinstance(recipe, str):
         recipe = RECIPES[recipe]
     if not isinstance(recipe, Recipe):
@@ -77,26 +98,80 @@ def _long(config: Config, examples: int) -> Training:
     )
 
 
-CONSISTENT = (("consistency", 100.0), ("balance", 40.0), ("certainty", 10.0))
+IMAGES = (("consistency", 100.0), ("balance", 40.0), ("certainty", 10.0))
 """Regularisers in nats that outweigh the bound on q(c|x), and leave everything else to it."""
+
+TABLES = (("consistency", 10.0), ("balance", 4.0), ("certainty", 1.0), ("anchor", 40.0))
+"""Tables have no views that are known to keep the category, so consistency weighs less, and the
+categories stay near the mixture that they start from where nothing speaks for another partition."""
+
+RADIUS = 0.3
+"""Share of the distance to the tenth neighbour: at 0.4 small tables lose the partition that they start
+from, and at 0.2 pendigits gains less (docs/research.md)."""
+
+FEW = 20_000
+"""Below this number of examples, epochs are short, so there are more of them."""
 
 
 def _modes(config: Config, examples: int) -> Training:
-    """A large learning rate matters: at 1e-3 or below, categories stay in merged modes."""
-    if len(config.shape) not in (2, 3):
-        raise UserError(
-            f"the recipe 'modes' needs images, but an example has the shape {config.shape}; choose "
-            "another recipe."
-        )
+    """Views and start by the kind of data, batches and epochs by their number.
+
+    A large learning rate matters: at 1e-3 or below, categories stay in merged modes.
+    """
+    if config.K == 1 or not PRIORS[config.prior].inferred:
+        return _short(config, examples)  # no q(c|x) that could follow anything
+    images = len(config.shape) in (2, 3)
+    return _modes_of_images(examples) if images else _modes_of_tables(examples)
+
+
+def _modes_of_images(examples: int) -> Training:
+    few = examples < FEW
+    epochs = 150 if few else 100
     return Training(
-        epochs=150,
-        decay_epochs=150,
-        warmup=50,
-        temperature_epochs=50,
+        epochs=epochs,
+        decay_epochs=epochs,
+        warmup=30,
+        temperature_epochs=30,
         learning_rate=2e-3,
-        batch_size=500 if examples >= 20_000 else 100,
-        regularisers=CONSISTENT,
+        batch_size=100 if few else 250,
+        view="affine",
+        regularisers=IMAGES,
+        start="regularisers",
+        starts=6,
+        start_epochs=60 if few else 20,
     )
+
+
+def _modes_of_tables(examples: int) -> Training:
+    """A number of steps, whatever the number of rows: a table of 150 needs as many as one of 5,000."""
+    batch = min(100, max(32, examples // 4))
+    steps = 2000 if examples <= 1000 else 5000
+    per_epoch = max(1, examples // batch)
+    epochs = -(-steps // per_epoch)
+    warm = max(1, round(0.3 * epochs))
+    return Training(
+        epochs=epochs,
+        decay_epochs=epochs,
+        warmup=warm,
+        temperature_epochs=warm,
+        patience=epochs,
+        learning_rate=2e-3,
+        batch_size=batch,
+        view="adversarial",
+        view_radius=RADIUS,
+        regularisers=TABLES,
+        start="adaptive",
+        starts=2,
+        start_epochs=max(1, 2000 // per_epoch),
+    )
+
+
+def _modes_model(shape: tuple[int, ...], examples: int) -> dict[str, Any]:
+    """Of tables, a latent dimension and widths by the number of columns and rows."""
+    if len(shape) in (2, 3):
+        return {}
+    width = 64 if examples <= 1000 else 128
+    return {"latent": min(16, max(2, math.prod(shape))), "hidden": (width, width)}
 
 
 PAPER = Recipe(_paper, "the paper's: step size 5e-4, warm-up over 100 epochs, early stopping")
@@ -107,6 +182,7 @@ SHORT = Recipe(
 LONG = Recipe(_long, "400 epochs, step size 1e-3 falling to 0 along half a cosine, warm-up over 40")
 MODES = Recipe(
     _modes,
-    "categories that follow the modes of images: 150 epochs, step size 2e-3 falling to 0, and "
-    "regularisers that ask for the same category in every affine view of an image",
+    "categories that follow the modes of the data: regularisers ask for the same category in every "
+    "view of an example, and the start is the best of several candidates",
+    _modes_model,
 )

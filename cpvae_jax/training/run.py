@@ -15,6 +15,7 @@ from cpvae_jax import devices
 from cpvae_jax.config import Config, Training
 from cpvae_jax.storage.run_folder import RunFolder
 from cpvae_jax.training import program
+from cpvae_jax.training.starting import Started
 from cpvae_jax.training.step import TrainState
 from cpvae_jax.types import Params
 
@@ -29,6 +30,8 @@ class Run:
       training: The settings of training.
       mesh: The devices; None for one.
       folder: The run folder, or None.
+      started: How the categories started in this call of `fit`; None if weights were fresh, given, or
+        those of a checkpoint.
       epoch: Epochs done.
       resumed_at: Epochs that were done before this call of `fit`.
       metrics: Metrics of the last epoch by name, [R] each.
@@ -47,9 +50,11 @@ class Run:
         *,
         mesh: Mesh | None,
         folder: RunFolder | None,
+        started: Started | None = None,
     ) -> None:
         self.config, self.training, self.mesh, self.folder = config, training, mesh, folder
         self.epoch = self.resumed_at = int(np.max(state.epoch))
+        self.started = started
         self.metrics: dict[str, np.ndarray] = {}
         self.lines: list[dict[str, Any]] = []
         self.stopped: str | None = None

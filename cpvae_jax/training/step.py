@@ -17,16 +17,13 @@ import optax
 from flax import struct
 from jax.sharding import Mesh
 
-from cpvae_jax import devices, likelihoods, models
-from cpvae_jax.config import Training
-from cpvae_jax.distributions.precision import single
-from cpvae_jax.keys import purpose
+from cpvae_jax import devices, likelihoods
+from cpvae_jax.config import Config, Training
 from cpvae_jax.objectives import schedules
-from cpvae_jax.objectives.base import Objective, Progress, gradient
+from cpvae_jax.objectives.base import Objective, Progress, Source, gradient
+from cpvae_jax.training.validation import validate
+from cpvae_jax.training.whole import Whole, whole
 from cpvae_jax.types import Params, Tree
-
-VALIDATION_BATCH = 500
-"""Examples scored at once: large products, bounded memory."""
 
 LARGE = 2**16
 """Arrays with more numbers than this are summed by a product to check that they are finite."""
@@ -90,6 +87,8 @@ class How(NamedTuple):
     optimiser: optax.GradientTransformation
     mesh: Mesh | None
     plan: devices.Plan
+    means: bool = False
+    """Train on the mean of what is drawn, such as grey levels, instead of on a fresh draw"""
 
 
 def begin(key: jax.Array, params: Params, optimiser: optax.GradientTransformation) -> TrainState:
@@ -129,7 +128,7 @@ def _steps(
     key: jax.Array,
     numbers: jax.Array,
     batches: jax.Array,
-    read: Callable[[jax.Array], jax.Array],
+    read: Callable[[jax.Array], tuple[jax.Array, Source]],
     steps: jax.Array | int,
     how: How,
 ) -> tuple[TrainState, Tree]:
@@ -144,24 +143,25 @@ def _steps(
       key: The key of the epoch's steps.
       numbers: Positions of the steps in the epoch, [W].
       batches: What `read` turns into the data of each step, [W, ...].
-      read: Batch to data [B, *shape].
+      read: Batch to data [B, *shape], and where they come from.
       steps: Steps of the whole epoch.
       how: How to train.
     """
     params, plan = state.params, how.plan
-    observe = partial(likelihoods.of(params.config).observe, params.config)
+    observe = _observe(params.config, how)
     whole = jnp.asarray(steps, jnp.float32)
 
     def step(carry: tuple[Tree, Any, jax.Array], at: tuple[jax.Array, jax.Array]) -> Any:
         weights, opt_state, skips = carry
         number, batch = at
         key_x, key_terms = jax.random.split(jax.random.fold_in(key, number))
-        x = observe(key_x, read(devices.cut(batch, how.mesh, devices.DATA)))
+        data, source = read(devices.cut(batch, how.mesh, devices.DATA))
+        x = observe(key_x, data)
         x = devices.cut(x, how.mesh, devices.DATA)
         done = state.epoch.astype(jnp.float32) + (number + 1).astype(jnp.float32) / whole
         progress = Progress(done, how.training.epochs)
         now = params.with_weights(weights)
-        found, loss, metrics = gradient(how.objective, now, key_terms, x, progress)
+        found, loss, metrics = gradient(how.objective, now, key_terms, x, progress, source)
         found = devices.cut(found, how.mesh)
         faults = {name: ~jnp.isfinite(value) for name, value in metrics.items()}
         good = finite(found) & jnp.isfinite(loss) & (skips < SKIPS)
@@ -191,13 +191,24 @@ def _steps(
     return replace(state, params=params, opt_state=opt_state, skips=skips), tally
 
 
+def _observe(config: Config, how: How) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """(key, data [B, *shape]) to what the model is trained on."""
+    likelihood = likelihoods.of(config)
+    if how.means:
+        return lambda key, data: likelihood.expect(config, data)
+    return partial(likelihood.observe, config)
+
+
 def _count(flags: jax.Array) -> jax.Array:
     """How many flags are true."""
     return jnp.sum(flags, dtype=jnp.int32)
 
 
-def run(state: TrainState, data: jax.Array, how: How) -> tuple[TrainState, Tree]:
+def run(
+    state: TrainState, train: jax.Array | Whole, own: Tree = None, *, how: How
+) -> tuple[TrainState, Tree]:
     """One pass over the data [N, *shape] in a fresh order, without a last short batch."""
+    data, measured, _ = whole(train)
     batch = min(how.training.batch_size, len(data))
     steps = len(data) // batch
     key_order, key_steps = epoch_keys(state)
@@ -205,19 +216,29 @@ def run(state: TrainState, data: jax.Array, how: How) -> tuple[TrainState, Tree]
     order = order[: steps * batch].reshape(steps, batch)
     flat = data.reshape(len(data), -1)  # rows are gathered fastest from two axes
 
-    def read(index: jax.Array) -> jax.Array:
-        return flat[index].reshape(batch, *data.shape[1:])
+    def read(index: jax.Array) -> tuple[jax.Array, Source]:
+        found = flat[index].reshape(batch, *data.shape[1:])
+        return found, Source(index, data, measured, own)
 
     return _steps(state, key_steps, _numbers(steps), order, read, steps, how)
 
 
 def run_window(
-    state: TrainState, window: jax.Array, first: jax.Array, steps: jax.Array, how: How
+    state: TrainState,
+    window: jax.Array,
+    measured: Tree,
+    first: jax.Array,
+    steps: jax.Array,
+    how: How,
 ) -> tuple[TrainState, Tree]:
     """Some steps of an epoch, on batches [W, B, *shape] that were drawn elsewhere."""
     _, key_steps = epoch_keys(state)
     numbers = first + _numbers(len(window))
-    return _steps(state, key_steps, numbers, window, lambda x: x, steps, how)
+
+    def read(x: jax.Array) -> tuple[jax.Array, Source]:
+        return x, Source(None, None, measured)
+
+    return _steps(state, key_steps, numbers, window, read, steps, how)
 
 
 def epoch_keys(state: TrainState) -> jax.Array:
@@ -228,36 +249,6 @@ def epoch_keys(state: TrainState) -> jax.Array:
 def _numbers(count: int) -> jax.Array:
     """0 to count - 1."""
     return jnp.arange(count, dtype=jnp.int32)
-
-
-def validate(
-    params: Params, key: jax.Array, data: jax.Array, mesh: Mesh | None
-) -> tuple[dict[str, jax.Array], jax.Array]:
-    """Mean terms of the true bound, estimated with one hard c per example, and q(c).
-
-    The key is the same in every epoch: common random numbers compare epochs with less noise. The
-    last batch is filled up with examples of weight 0, so that every example counts once.
-    """
-    config, model = params.config, models.of(params.config)
-    observe = partial(likelihoods.of(config).observe, config)
-    batch = min(VALIDATION_BATCH, len(data))
-    count = -(-len(data) // batch)
-    indices = _numbers(count * batch).reshape(count, batch)
-
-    def score(at: tuple[jax.Array, jax.Array]) -> tuple[dict[str, jax.Array], jax.Array]:
-        number, index = at
-        key_batch = jax.random.fold_in(key, number)
-        key_x, key_terms = jax.random.split(key_batch)
-        weight = (index < len(data)).astype(jnp.float32) / len(data)
-        index = devices.cut(jnp.minimum(index, len(data) - 1), mesh, devices.DATA)
-        x = devices.cut(observe(key_x, data[index]), mesh, devices.DATA)
-        encoding = model.infer(params, x)
-        terms = model.terms(params, key_terms, x, encoding, "hard", 1.0)
-        probs = model.probs(params, purpose(key_batch, "categories"), encoding, draws=1)
-        return jax.tree.map(lambda v: v @ weight, terms.named()), weight @ probs
-
-    means, aggregate = jax.lax.map(score, (_numbers(count), indices))
-    return single((jax.tree.map(jnp.sum, means), jnp.sum(aggregate, axis=0)))
 
 
 def close(

@@ -36,5 +36,5 @@ def sample(config, own, key, output):  # Poisson counts, whose rates come from a
 
 
 COUNTS = likelihoods.Likelihood(lambda *_: Own({}, {}), log_prob, mean, sample, channels=2)
-COUNTS = COUNTS._replace(check=check, standardise=lambda own, x: jnp.log1p(x))
+COUNTS = COUNTS._replace(check=check, standardise=lambda own, x: jnp.log1p(x), limits=(0, jnp.inf))
 likelihoods.register("negative-binomial", COUNTS)

@@ -10,8 +10,13 @@ URL = "https://github.com/brendenlake/omniglot/raw/master/python/"
 FILES = {"train": "images_background.zip", "test": "images_evaluation.zip"}
 
 
-def builder() -> type:
-    """Returns the TFDS builder of Omniglot, with the steps that need TensorFlow replaced."""
+def builder(manual_dir: Path) -> type:
+    """Returns the TFDS builder of Omniglot, with the steps that need TensorFlow replaced.
+
+    Args:
+      manual_dir: Not used; TFDS itself finds the original files there.
+    """
+    del manual_dir
     import tensorflow_datasets as tfds
 
     # `skip_registration` is a keyword of TFDS; it keeps its own Omniglot registered.

@@ -34,7 +34,9 @@ def is_prepared(folder: Path) -> bool:
     )
 
 
-def prepare(folder: Path, urls: Sequence[str], builder: Callable[[], type], places: Places) -> None:
+def prepare(
+    folder: Path, urls: Sequence[str], builder: Callable[[Path], type], places: Places
+) -> None:
     """Creates `folder` from the original files at `urls`.
 
     Original files in `places.manual_dir` are used, the others are downloaded; TFDS checks the
@@ -44,7 +46,7 @@ def prepare(folder: Path, urls: Sequence[str], builder: Callable[[], type], plac
     Args:
       folder: The folder to create, `data_dir/name/version`.
       urls: The original files.
-      builder: Returns the TFDS builder class.
+      builder: Returns the TFDS builder class, given the folder of original files.
       places: Its `manual_dir` may hold original files; `folder` is in its `data_dir`.
 
     Raises:
@@ -62,7 +64,7 @@ def prepare(folder: Path, urls: Sequence[str], builder: Callable[[], type], plac
     try:
         # TFDS prints its progress, which is not the output of a command.
         with _workshop(places.data_dir) as workshop, contextlib.redirect_stdout(sys.stderr):
-            maker = builder()(data_dir=workshop, file_format="array_record")
+            maker = builder(places.manual_dir)(data_dir=workshop, file_format="array_record")
             maker.download_and_prepare(
                 download_dir=workshop / "downloads",
                 download_config=tfds.download.DownloadConfig(

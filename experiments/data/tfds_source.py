@@ -30,14 +30,15 @@ class TfdsSource:
       name: Its name in TFDS.
       version: Its version; the prepared folder is `data_dir/name/version`.
       urls: The original files; the last part of each URL is the name of the file.
-      builder: Returns the TFDS builder class that prepares it without TensorFlow.
+      builder: Returns the TFDS builder class that prepares it without TensorFlow, given the folder of
+        original files that the user has downloaded.
       decode: Reads the prepared folder, and returns the arrays that are cached.
     """
 
     name: str
     version: str
     urls: tuple[str, ...]
-    builder: Callable[[], type]
+    builder: Callable[[Path], type]
     decode: Callable[[Path], Arrays]
 
     def load(self, places: Places) -> Arrays:

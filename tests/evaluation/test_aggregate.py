@@ -12,7 +12,7 @@ from cpvae_jax import Config, Rows, Training, aggregated_posterior
 from cpvae_jax.evaluation import aggregate
 from cpvae_jax.models import parts
 from cpvae_jax.posteriors import diagonal
-from cpvae_jax.training import step
+from cpvae_jax.training import validation
 
 SUMMED_OUT = ("mg", "vp", "hmg", "hvp")
 INFERRED = ("cp", "full", "hcp")
@@ -105,5 +105,7 @@ def test_the_model_that_training_returns_has_the_expectation(model, models, pixe
     )
     expected = integrated(result.params, pixels).mean(axis=0)
     np.testing.assert_allclose(result.params.aggregate, expected, rtol=0, atol=LARGEST_ERROR)
-    of_validation = step.validate(result.params, jax.random.key(0), jnp.asarray(data), None)[1]
+    of_validation = validation.validate(result.params, jax.random.key(0), jnp.asarray(data), None)[
+        1
+    ]
     np.testing.assert_allclose(of_validation, expected, rtol=0, atol=6 * 0.5 / len(data) ** 0.5)

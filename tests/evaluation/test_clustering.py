@@ -32,6 +32,12 @@ def test_hungarian_accuracy_is_the_best_of_all_one_to_one_matchings(seed, K, L):
         np.mean(np.array(matching)[categories] == labels) for matching in permutations(range(slots))
     )
     assert clustering.hungarian_accuracy(categories, labels) == pytest.approx(best)
+    right = clustering.matched(categories, labels)
+    assert np.mean(right) == pytest.approx(best)
+    for k in range(K):  # one label per category, and one category per label
+        assert len(set(labels[right & (categories == k)])) <= 1
+    for label in range(L):
+        assert len(set(categories[right & (labels == label)])) <= 1
 
 
 @pytest.mark.parametrize(("K", "L"), SIZES)

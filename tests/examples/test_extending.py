@@ -23,6 +23,7 @@ from cpvae_jax.registry import (
     PRIORS,
     RECIPES,
     REGULARISERS,
+    VIEWS,
 )
 from cpvae_jax.storage.run_folder import CONFIG, LOG
 from cpvae_jax.training import recipe
@@ -38,6 +39,7 @@ SEAMS = {
     "likelihood": (LIKELIHOODS, "negative-binomial"),
     "objective": (OBJECTIVES, "free-bits"),
     "regulariser": (REGULARISERS, "steady"),
+    "view": (VIEWS, "mirror"),
     "recipe": (RECIPES, "steps"),
     "callback": (CALLBACKS, "categories"),
 }
@@ -138,12 +140,11 @@ def trained(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("plug-ins")
     files = plug_ins(folder, [seam for seam in SEAMS if seam not in OF_THE_MODEL])
     names = ["--recipe", "steps", "--objective", "free-bits", "--callback", "categories"]
+    names += ["--view", "mirror", "--regulariser", "steady=2", "consistency=3"]
     with pytest.MonkeyPatch.context() as patch:
         printed = []
         patch.setattr("builtins.print", lambda *words, **how: printed.append(" ".join(words)))
-        lines = train(
-            data, folder / "run", *files, *names, "--regulariser", "steady=2", "--epochs", "11"
-        )
+        lines = train(data, folder / "run", *files, *names, "--epochs", "11")
     forget()
     return lines, json.loads((folder / "run" / CONFIG).read_text()), printed
 
@@ -156,13 +157,28 @@ def test_the_objective_by_command(trained):
     assert trained[0][0]["beta"] < 1
     for line in trained[0]:
         kl = line["train_kl_c"] + max(line["train_kl_z"], free)
-        loss = line["beta"] * kl - line["train_reconstruction"] + 2 * line["train_steady"]
+        loss = line["beta"] * kl - line["train_reconstruction"]
+        loss += 2 * line["train_steady"] + 3 * line["train_consistency"]
         assert line["train_loss"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_the_regulariser_by_command(trained):
     """It is in the log; `test_the_objective_by_command` finds it in the loss."""
     assert all(line["train_steady"] > 0 for line in trained[0])
+
+
+def test_the_view_by_command(trained):
+    lines, record, _ = trained
+    assert record["training"]["view"] == "mirror"
+    assert all(line["train_consistency"] > 0 for line in lines)
+
+
+def test_the_view_mirrors_about_half_of_the_images(x):
+    register("view")
+    found = np.asarray(VIEWS["mirror"](jax.random.key(0), x))
+    mirrored = np.all(found == x[:, :, ::-1], axis=(1, 2))
+    assert np.all(mirrored | np.all(found == x, axis=(1, 2)))
+    assert 0.25 < mirrored.mean() < 0.75
 
 
 def test_the_recipe_by_command(trained):

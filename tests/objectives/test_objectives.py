@@ -10,8 +10,8 @@ from scipy.special import log_softmax, softmax
 
 import cpvae_jax
 from cpvae_jax import Config, Training, UserError, likelihoods, models, objectives
-from cpvae_jax.objectives import views
-from cpvae_jax.objectives.base import Batch, Progress, gradient, regularised
+from cpvae_jax.objectives.base import Batch, Progress, Source, gradient, regularised
+from cpvae_jax.objectives.views import affine
 from cpvae_jax.registry import OBJECTIVES, REGULARISERS
 
 KEY = jax.random.key(0)
@@ -133,6 +133,11 @@ def test_the_constants_of_the_data_get_no_gradient(shaken):
 IMAGES = np.random.default_rng(0).random((6, 4, 5)).round().astype(np.float32)
 
 
+def nothing(*_):
+    """An objective that is 0."""
+    return jnp.zeros(()), {}
+
+
 @pytest.mark.parametrize("name", REGULARISERS.names())
 @pytest.mark.parametrize("size", [1.0, 1e4])
 def test_the_contract_of_every_regulariser(name, size, shaken):
@@ -142,14 +147,15 @@ def test_the_contract_of_every_regulariser(name, size, shaken):
     heads = params.weights["heads"]
     logits = jax.tree.map(lambda a: size * a, heads["logits"])
     params = params.replace(weights={**params.weights, "heads": {**heads, "logits": logits}})
-    regulariser = REGULARISERS[name](Training())
+    added = [(name, REGULARISERS[name](Training()), 1.0)]
+    source = Source(jnp.arange(6), jnp.asarray(IMAGES), own=jnp.eye(6, K))
 
     @jax.jit
     @jax.value_and_grad
     def value(weights):
         moved = params.replace(weights=weights)
-        batch = batch_of(moved, IMAGES)
-        return regulariser(moved, KEY, batch.x, batch.encoding)
+        batch = batch_of(moved, IMAGES)._replace(source=source)
+        return regularised(nothing, added)(moved, KEY, batch, Progress(jnp.array(1.0), 2))[0]
 
     found, slopes = value(params.weights)
     assert found.shape == ()
@@ -169,7 +175,7 @@ def test_certainty_and_consistency_equal_their_formulas(shaken):
     np.testing.assert_allclose(got, expected, rtol=1e-5)
 
     consistency = REGULARISERS["consistency"](Training())
-    view = batch_of(params, views.affine(KEY, batch.x)).encoding.logits
+    view = batch_of(params, affine.transformed(KEY, batch.x)).encoding.logits
     expected = -np.mean(np.sum(probs * log_softmax(np.float64(view), axis=1), axis=1))
     got = consistency(params, KEY, batch.x, batch.encoding)
     np.testing.assert_allclose(got, expected, rtol=1e-5)
@@ -180,7 +186,7 @@ def test_views_of_standardised_images_are_black_outside_as_those_of_the_images_a
     params = shaken(Config((4, 5), 3, 2, (4,), likelihood="gaussian"), data=images)
     prepare = partial(likelihoods.of(params.config).prepare, params.likelihood)
     batch = batch_of(params, prepare(images))
-    seen = jnp.asarray(prepare(np.asarray(views.affine(KEY, jnp.asarray(images)))))
+    seen = jnp.asarray(prepare(np.asarray(affine.transformed(KEY, jnp.asarray(images)))))
     view = models.of(params.config).infer(params, seen).logits
     probs = softmax(np.float64(batch.encoding.logits), axis=1)
     expected = -np.mean(np.sum(probs * log_softmax(np.float64(view), axis=1), axis=1))
@@ -215,6 +221,30 @@ def test_balance_is_lowest_where_all_categories_are_used_and_finite_where_one_is
         assert np.all(np.isfinite(jax.grad(of)(jnp.asarray(logits))))
 
 
+def test_balance_asks_for_no_more_than_a_learned_p_of_c(shaken, pixels):
+    """Its gradient by the encoder is 0 where the mean of q(c|x) is p(c), and p(c) gets none."""
+    config = Config((3,), 3, 2, (4,), binarise="none", category_prior="learned")
+    params = shaken(config)
+    batch = batch_of(params, pixels)
+    mean = np.float64(batch.encoding.probs).mean(axis=0)
+
+    def of(logits, bias):
+        moved = params.with_weights({**params.weights, "category": logits})
+        encoding = batch.encoding.replace(logits=batch.encoding.logits + bias)
+        return BALANCE(moved, KEY, batch.x, encoding)
+
+    unequal = jnp.array([2.0, 0.0, -1.0])
+    expected = np.sum(mean * (np.log(mean) - np.log(softmax(unequal)))) - np.log(3)
+    np.testing.assert_allclose(of(unequal, jnp.zeros(3)), expected, rtol=1e-5)
+    even = of(jnp.zeros(3), jnp.zeros(3))
+    np.testing.assert_allclose(even, np.sum(mean * np.log(mean)), rtol=1e-5)
+    moves_p, moves_q = jax.grad(of, (0, 1))(unequal, jnp.zeros(3))
+    assert np.all(moves_p == 0)
+    assert np.abs(moves_q).max() > 0.01
+    at_rest = jax.grad(of, 1)(jnp.log(jnp.asarray(mean, jnp.float32)), jnp.zeros(3))
+    np.testing.assert_allclose(at_rest, 0, atol=1e-6)
+
+
 @pytest.mark.parametrize("weight", [0.0, 2.5, -1.0])
 def test_a_regulariser_adds_its_weighted_value_to_the_loss(weight, params, pixels):
     plain, before = evaluated(params, KEY, pixels, 3.0, training=Training())
@@ -246,12 +276,18 @@ def test_several_regularisers_add_up_with_keys_of_their_own(params, pixels):
     assert len({tuple(key) for key in keys}) == 3
 
 
-def test_a_model_trained_with_a_regulariser_still_has_a_bound(pixels, reference, assert_mean):
-    """Any q is allowed: the bound of evaluation has no part of the regulariser."""
+MODES = {"consistency": 20.0, "balance": 8.0, "certainty": 2.0}
+
+
+@pytest.mark.parametrize("regularisers", [{"balance": 50.0}, MODES], ids=["balance", "modes"])
+def test_a_model_trained_with_regularisers_still_has_a_bound(
+    regularisers, pixels, reference, assert_mean
+):
+    """Any q is allowed: the bound of evaluation has no part of the regularisers."""
     config = Config((3,), 2, 1, (8,), binarise="none")
     data = pixels[np.random.default_rng(0).integers(0, 8, 40)]
-    fitted = {
-        weight: cpvae_jax.fit(
+    plain, fitted = (
+        cpvae_jax.fit(
             KEY,
             config,
             data,
@@ -262,14 +298,16 @@ def test_a_model_trained_with_a_regulariser_still_has_a_bound(pixels, reference,
                 warmup=1,
                 epochs=10,
                 estimator="exact",
-                regularisers={"balance": weight} if weight else (),
+                regularisers=added,
+                view="adversarial",
             ),
         )
-        for weight in (0.0, 50.0)
-    }
-    assert "train_balance" in fitted[50.0].history[-1]
-    assert "train_balance" not in fitted[0.0].history[-1]
-    params, numpy = fitted[50.0].params, reference(fitted[50.0].params)
+        for added in ((), regularisers)
+    )
+    for name in regularisers:
+        assert f"train_{name}" in fitted.history[-1]
+        assert f"train_{name}" not in plain.history[-1]
+    params, numpy = fitted.params, reference(fitted.params)
     keys = jax.random.split(jax.random.key(1), 400)
     bounds = jax.vmap(lambda key: cpvae_jax.bound(params, key, pixels).bound)(keys)
     assert_mean(bounds, numpy.bound(pixels))
@@ -280,7 +318,7 @@ def test_a_model_trained_with_a_regulariser_still_has_a_bound(pixels, reference,
         return float(BALANCE(params, KEY, batch.x, batch.encoding))
 
     assert balance(params) < -0.6  # close to −log 2
-    assert balance(params) <= balance(fitted[0.0].params) + 1e-3
+    assert balance(params) <= balance(plain.params) + 1e-3
 
 
 # Parts of your own

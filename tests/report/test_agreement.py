@@ -1,6 +1,7 @@
 """Categories against labels: which examples are scored, and which the majority map is fitted to."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
@@ -35,8 +36,13 @@ def data(monkeypatch):
     )
 
 
+def with_labels(data):
+    """The scores of the model whose `predict` is replaced."""
+    return agreement.with_labels(partial(agreement.predicted, None), data, 0).scores
+
+
 def scored(data, **changes):
-    return agreement.with_labels(None, replace(data, **changes), 0)
+    return with_labels(replace(data, **changes))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +90,14 @@ def test_data_without_any_test_label_have_no_scores_and_one_note(data, labels):
     assert agreement.summary(found) == (
         "no scores against labels: none of the 6 test examples has a label"
     )
+
+
+def test_the_examples_that_the_matching_gets_right_are_marked(data):
+    found = agreement.with_labels(partial(agreement.predicted, None), data, 0)
+    assert found.correct.tolist() == [True] * 5 + [False]
+    assert np.mean(found.correct) == found.scores["accuracy_hungarian"]
+    none = replace(data, test_labels=np.full(6, -1))
+    assert len(agreement.with_labels(partial(agreement.predicted, None), none, 0).correct) == 0
 
 
 def test_a_single_labelled_example_is_scored(data):
@@ -143,7 +157,7 @@ def test_random_categories_score_chance_on_data_like_omniglot(monkeypatch):
         agreement.api, "predict", lambda params, x: np.eye(500)[x[:, 0].astype(int)]
     )
     data = Dataset("chance", x["a"], x["b"], x["b"], labels["a"], None, labels["b"], "real", "made")
-    found = agreement.with_labels(None, data, 0)
+    found = with_labels(data)
     error = np.sqrt(0.02 * 0.98 / 8000)
     assert abs(found["accuracy_majority"] - 0.02) < 5 * error
     of_test = x["b"][:, 0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cpvae_jax.commands.main import main
-from cpvae_jax.report import scores
+from cpvae_jax.report import baselines, scores
 from cpvae_jax.storage.run_folder import SCORES
 
 SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--quiet", "--epochs", "2"]
@@ -39,6 +39,25 @@ def test_examples_without_a_label_are_counted_in_the_file_and_the_summary(tmp_pa
     assert f"; {found['unlabelled']} test example" in printed
     assert "of at most 1.099 nats" in printed
     assert {"effective_number", "largest_share", "information"} < set(seed["categories"])
+
+
+def test_baselines_are_fitted_once_and_stand_beside_every_seed(tmp_path, capsys, monkeypatch):
+    calls, kmeans = [], baselines.FITS[baselines.KMEANS]
+    monkeypatch.setitem(baselines.FITS, "kmeans", lambda *of: calls.append(of) or kmeans(*of))
+    found = run(tmp_path, KINDS, "--seeds", "2", *SHORT)
+    assert len(calls) == 1
+    for seed in found["seeds"]:
+        assert seed["baselines"]["kmeans"]["accuracy_hungarian"] == 1
+        assert seed["baselines"]["kmeans"]["ahead"]["mean"] == pytest.approx(
+            1 - seed["clustering"]["accuracy_hungarian"]
+        )
+        assert ("agrees better" in "".join(seed["warnings"])) == bool(baselines.doubts(seed))
+    assert "on the same rows: k-means 1.000, Gaussian mixture 1.000" in capsys.readouterr().out
+
+    again = run(tmp_path, KINDS, "--seeds", "2", *SHORT, "--resume")
+    for seed, before in zip(again["seeds"], found["seeds"], strict=True):
+        for name, one in seed["baselines"].items():
+            assert {**one, "seconds": 0} == {**before["baselines"][name], "seconds": 0}
 
 
 def test_data_without_any_label_train_and_score(tmp_path, capsys):

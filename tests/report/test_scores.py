@@ -9,7 +9,7 @@ import pytest
 import cpvae_jax
 from cpvae_jax.evaluation.estimates import bound_terms
 from cpvae_jax.registry import POSTERIORS
-from cpvae_jax.report import scores
+from cpvae_jax.report import baselines, scores
 from experiments.data import load
 
 
@@ -63,12 +63,18 @@ def test_scores_that_a_model_cannot_have_are_left_out(params, data, monkeypatch)
     assert found(data) == always | {"clustering"}
 
 
+def test_baselines_stand_beside_the_scores(params, data):
+    few = replace(data, train=data.train[:200], train_labels=data.train_labels[:200])
+    classical = baselines.of_data(params, few)
+    found = scores.evaluate(params, 0, few, temperature=0.5, classical=classical)
+    for name in ("kmeans", "mixture"):
+        one = found["baselines"][name]
+        ours = found["clustering"]["accuracy_hungarian"]
+        assert one["ahead"]["mean"] == pytest.approx(one["accuracy_hungarian"] - ours)
+    assert "on the same rows: k-means 0." in scores.summary(found)
+
+
 def test_distances_of_densities_are_those_of_their_draws():
     draws = {"truth": np.array([0.0, 1.0]), "aggregate": np.array([0.0, 2.0])}
     found = scores.density_distances(draws, np.array([[0.0], [1.0]]))
     assert found == {"aggregate": 0.5, "floor": 0.0}
-
-
-def test_a_mean_has_the_standard_error_of_its_examples():
-    found = scores.mean_and_error(np.array([1.0, 3.0]))
-    assert found == {"mean": 2.0, "standard_error": 1.0}

@@ -1,9 +1,11 @@
 """The folder of a run, without a training."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
+from cpvae_jax.config import Config, Training
 from cpvae_jax.errors import UserError
 from cpvae_jax.storage import run_folder
 from cpvae_jax.storage.run_folder import CONFIG, FORMAT, LOG, Elsewhere, RunFolder, open_run
@@ -54,6 +56,24 @@ def test_a_folder_with_a_run_is_not_touched(made, settings, resume, words):
 def test_runs_of_other_formats_are_not_resumed(made, version, words):
     (made / CONFIG).write_text(json.dumps({**SETTINGS, "format": version}))
     with pytest.raises(UserError, match=words), open_run(made, SETTINGS, resume=True):
+        pass
+
+
+def test_fields_that_an_earlier_version_lacks_stand_for_their_defaults(tmp_path):
+    config, training = Config(shape=(3,)).to_dict(), asdict(Training())
+    del training["epochs"]
+    now = {**SETTINGS, "model": {**config, "shape": [3], "hidden": [300, 300]}}
+    now["training"] = {**training, "regularisers": []}
+    then = json.loads(json.dumps(now))
+    for name in ("category_prior", "groups"):
+        del then["model"][name]
+    del then["training"]["regularisers"]
+    with open_run(tmp_path / "run", then, resume=False):
+        pass
+    with open_run(tmp_path / "run", now, resume=True):
+        pass
+    now["model"]["category_prior"] = "learned"
+    with pytest.raises(UserError, match="model"), open_run(tmp_path / "run", now, resume=True):
         pass
 
 

@@ -97,6 +97,24 @@ def test_a_run_without_digests_is_continued_as_before(run):
         (run / run_folder.CONFIG).write_text(json.dumps(settings))
 
 
+@pytest.mark.parametrize("view", ["adversarial", "neighbours"])
+def test_what_a_view_measures_is_measured_again(view, tmp_path, assert_same_bits):
+    """A resumed run of two seeds has the bits of one without a break."""
+    settings = {"view": view, "regularisers": {"consistency": 5.0}, "warmup": 1}
+
+    def fitted(epochs, **options):
+        training = Training(batch_size=8, epochs=epochs, learning_rate=1e-2, **settings)
+        keys = jax.random.split(jax.random.key(0))
+        options = {"recipe": training, "callbacks": [], **options}
+        return fit(keys, CONFIG, TRAIN, VALID, **options)
+
+    straight = fitted(3)
+    fitted(1, folder=tmp_path / "run")
+    resumed = fitted(3, folder=tmp_path / "run", resume=True)
+    assert_same_bits(resumed.state, straight.state)
+    assert len(resumed.history) == 4
+
+
 @pytest.mark.parametrize("name", ["conv/1", "conv\\1", "n" * 300])
 def test_arrays_that_cannot_be_saved_are_refused_before_training(name, tmp_path):
     def init(key, config, data):

@@ -215,6 +215,23 @@ def test_python_users_are_warned_of_idle_categories(prior, aggregate, kl_c, epoc
     assert doubts.serious(LONG, [], 0, params) is None
 
 
+@pytest.mark.parametrize(
+    ("kl_c", "words"), [(0.2, None), (0.02, "I(x; c) is 0.020 of at most 1.386")]
+)
+def test_a_large_category_is_no_doubt_where_p_of_c_is_learned(kl_c, words):
+    """KL(c) is all information where q(c) has come to p(c)."""
+    q = np.array([0.95, 0.05, 0.0, 0.0])
+    config = Config(shape=(2,), K=4, latent=2, hidden=(4,), category_prior="learned")
+    params = api.initialise(jax.random.key(0), config).with_stats(aggregate=jnp.array(q))
+    logits = jnp.log(jnp.maximum(q, 1e-9))
+    params = params.with_weights({**params.weights, "category": logits})
+    text = doubts.serious(LONG, history(np.full(60, kl_c)), 0, params)
+    assert text is None if words is None else words in text
+    share = {"largest_share": 0.95, "information": kl_c}
+    found = doubts.of_run(LONG, config, history(settling(190)), 0, **share)
+    assert [words in text for text in found] == [True] * (words is not None)
+
+
 X = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
 
 

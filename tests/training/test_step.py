@@ -11,7 +11,8 @@ import pytest
 from cpvae_jax import Config, Training, devices
 from cpvae_jax.keys import to_numbers
 from cpvae_jax.models import start
-from cpvae_jax.training import program, step
+from cpvae_jax.training import program, step, validation
+from cpvae_jax.training.whole import Whole
 from tests.training.states import copy, only, with_seed, without_aggregate
 
 
@@ -75,7 +76,7 @@ def test_validation_counts_every_example_once(one, reference, valid):
 def test_the_validation_bound_is_the_true_one_in_the_mean(one, reference, valid, assert_mean):
     params = only(one.states[-1].params)
     keys = jax.random.split(jax.random.key(0), 2000)
-    validate = jax.jit(jax.vmap(partial(step.validate, mesh=None), in_axes=(None, 0, None)))
+    validate = jax.jit(jax.vmap(partial(validation.validate, mesh=None), in_axes=(None, 0, None)))
     assert_mean(validate(params, keys, valid)[0]["bound"], reference(params).bound(valid).mean())
 
 
@@ -109,6 +110,45 @@ def test_every_epoch_takes_every_example_once_in_a_fresh_order():
         np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(12))
         orders.append(np.concatenate(seen))
     assert np.any(orders[0] != orders[1])
+
+
+def sources(run, *given):
+    """What an objective gets of its source in each step: index, data of the index, and measured."""
+    seen = []
+    config = Config(shape=(1,), K=1, latent=1, hidden=(1,), likelihood="gaussian")
+    trainer = program.program(Training(batch_size=4), 3)
+    state = program.begin(trainer, jax.random.split(jax.random.key(0), 1), config)
+
+    def objective(params, key, batch, progress):
+        source = batch.source
+        own = () if source.index is None else (source.index, source.data[source.index])
+        jax.debug.callback(lambda *all: seen.append(all), batch.x, source.measured, *own)
+        return 0.0 * jnp.sum(params.weights["prior"]["mean"]), {}
+
+    how = trainer.how._replace(objective=objective)
+    jax.block_until_ready(jax.jit(partial(run, how=how))(only(state), *given))
+    jax.effects_barrier()
+    return seen
+
+
+def test_a_step_knows_the_rows_of_its_examples_and_what_was_measured():
+    data = 10 + jnp.arange(12.0)[:, None]
+    found = sources(step.run, Whole(data, {"radius": jnp.float32(7)}))
+    assert len(found) == 3
+    for x, measured, index, rows in found:
+        np.testing.assert_array_equal(x[:, 0], 10 + index)
+        np.testing.assert_array_equal(x, rows)
+        assert measured["radius"] == 7
+    for _, measured, index, _ in sources(step.run, data):
+        assert measured is None
+        assert len(index) == 4
+
+
+def test_a_step_on_streamed_data_knows_what_was_measured_alone():
+    window = jnp.arange(8.0).reshape(2, 4, 1)
+    found = sources(step.run_window, window, jnp.float32(7), 0, 2)
+    assert [len(seen) for seen in found] == [2, 2]
+    assert [float(measured) for _, measured in found] == [7, 7]
 
 
 # Stopping, and keeping the best
@@ -269,7 +309,7 @@ def test_a_gradient_that_is_not_finite_in_one_array_makes_the_step_skipped(
                 loss += jnp.sqrt(jnp.where(which == number, zero, 1.0))
             return loss, metrics
 
-        return step.run(state, data, trainer.how._replace(objective=objective))
+        return step.run(state, data, how=trainer.how._replace(objective=objective))
 
     moved, tally = run(-1)
     assert (int(tally["good"]), int(tally["skipped"])) == (2, 0)

@@ -11,7 +11,9 @@ from experiments.data import load
 SHARED = Path(__file__).parents[4] / "shared"
 
 
-def _existing(folder: Path, what: str) -> Path:
+def existing(path: str, what: str) -> Path:
+    """A folder of real data; skips the test, loudly, if it is not there."""
+    folder = SHARED / path
     if not folder.is_dir():
         pytest.skip(f"THE REAL DATA ARE NOT TESTED: there is no {what} in {folder}")
     return folder
@@ -19,12 +21,12 @@ def _existing(folder: Path, what: str) -> Path:
 
 @pytest.fixture(scope="session")
 def prepared() -> Path:
-    return _existing(SHARED / "tensorflow_datasets", "prepared TFDS folder")
+    return existing("tensorflow_datasets", "prepared TFDS folder")
 
 
 @pytest.fixture(scope="session")
 def originals() -> Path:
-    return _existing(SHARED / "downloads" / "manual", "folder of MNIST's original files")
+    return existing("downloads/manual", "folder of MNIST's original files")
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,7 @@ import pytest
 
 from cpvae_jax import Config, checks
 from cpvae_jax.errors import UserError
-from experiments.data import load
-from experiments.data import mnist as mnist_module
+from experiments.data import idx, load
 
 # How often each digit occurs in the official test set.
 TEST_LABELS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
@@ -33,8 +32,7 @@ def test_the_parts_are_disjoint(mnist, rows):
 
 def test_prepared_images_are_those_of_the_original_files(mnist, originals, rows):
     original = {
-        part: [mnist_module._read_idx(originals / file) for file in files]
-        for part, files in mnist_module._FILES.items()
+        part: [idx.read(originals / file) for file in files] for part, files in idx.FILES.items()
     }
     read = {
         "train": [
@@ -55,10 +53,10 @@ def test_prepared_images_are_those_of_the_original_files(mnist, originals, rows)
 
 def test_preparing_from_the_original_files(mnist, originals, tmp_path, monkeypatch, offline, rows):
     # The real files and checksums, but few images: all of them would take half a minute.
-    read_idx = mnist_module._read_idx
-    monkeypatch.setattr(mnist_module, "_read_idx", lambda path: read_idx(path)[:500])
-    monkeypatch.setattr(mnist_module, "_SIZES", {"train": 500, "test": 500})
-    monkeypatch.setattr(mnist_module, "_TRAIN", 400)
+    read = idx.read
+    monkeypatch.setattr(idx, "read", lambda path: read(path)[:500])
+    monkeypatch.setattr(idx, "SIZES", {"train": 500, "test": 500})
+    monkeypatch.setattr(idx, "TRAIN", 400)
     options = {"data_dir": tmp_path / "a" / "b", "cache_dir": tmp_path / "c"}
     made = load("mnist", manual_dir=originals, **options)
     for part, images, labels in [
@@ -66,7 +64,7 @@ def test_preparing_from_the_original_files(mnist, originals, tmp_path, monkeypat
         ("test", (made.test,), (made.test_labels,)),
     ]:
         images, labels = np.concatenate(images), np.concatenate(labels)
-        expected = [read_idx(originals / f)[:500] for f in mnist_module._FILES[part]]
+        expected = [read(originals / f)[:500] for f in idx.FILES[part]]
         order, other = np.argsort(rows(images)), np.argsort(rows(expected[0]))
         np.testing.assert_array_equal(images[order], expected[0][other])
         np.testing.assert_array_equal(labels[order], expected[1][other])
@@ -88,7 +86,7 @@ def test_a_failure_midway_leaves_nothing(originals, tmp_path, monkeypatch):
     def fail(path: Path):
         raise OSError("no space left")
 
-    monkeypatch.setattr(mnist_module, "_read_idx", fail)
+    monkeypatch.setattr(idx, "read", fail)
     with pytest.raises(UserError, match=r"Preparing mnist in .* failed \(no space left"):
         load("mnist", data_dir=tmp_path / "a" / "b", manual_dir=originals)
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,11 @@ from experiments.data.tfds_prepare import _reachable
     [
         ("mnist", "storage.googleapis.com", "train-images-idx3-ubyte.gz"),
         ("omniglot", "github.com", "images_background.zip"),
+        (
+            "fashion_mnist",
+            "fashion-mnist.s3-website.eu-central-1.amazonaws.com",
+            "train-labels-idx1-ubyte.gz",
+        ),
     ],
 )
 def test_a_missing_data_set_is_reported_at_once_if_offline(name, host, file, tmp_path, offline):

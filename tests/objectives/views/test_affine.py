@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from cpvae_jax import UserError
-from cpvae_jax.objectives import views
+from cpvae_jax import Config, UserError
+from cpvae_jax.objectives.views import affine
 
 H, W = 12, 9
 ROWS, COLUMNS = np.meshgrid(np.arange(H), np.arange(W), indexing="ij")
-affine = jax.jit(views.affine)
+transformed = jax.jit(affine.transformed)
 
 
 def views_of(key, images):
-    """Views of a few images that share one map; B = 3 makes one group."""
-    assert len(images) == 3
-    return np.asarray(affine(key, jnp.asarray(np.stack(images), jnp.float32)), np.float64)
+    """Views of a few images that share one map, because they are the channels of one image."""
+    channels = jnp.asarray(np.stack(images, axis=-1)[None], jnp.float32)
+    return np.moveaxis(np.asarray(transformed(key, channels), np.float64)[0], -1, 0)
 
 
 def map_of(key):
@@ -52,16 +52,16 @@ def test_maps_stay_within_their_limits_and_differ():
     assert len(np.unique(maps.round(4), axis=0)) == 20
     centre = np.array([(H - 1) / 2, (W - 1) / 2, 1])
     shift = np.abs(centre @ maps - centre[:2])
-    assert np.all(shift <= views.SHIFT * np.array([H, W]) + 1e-3)
-    assert shift.max() > 0.5 * views.SHIFT * W
+    assert np.all(shift <= affine.SHIFT * np.array([H, W]) + 1e-3)
+    assert shift.max() > 0.5 * affine.SHIFT * W
     area = np.abs(np.linalg.det(maps[:, :2]))
-    assert np.all((area > (1 - views.SCALE) ** 2 - 1e-3) & (area < (1 + views.SCALE) ** 2 + 1e-3))
+    assert np.all((area > (1 - affine.SCALE) ** 2 - 1e-3) & (area < (1 + affine.SCALE) ** 2 + 1e-3))
 
 
-@pytest.mark.parametrize("shape", [(6, 5, 7), (6, 5, 7, 3), (20, 4, 4), (1, 3, 3)])
+@pytest.mark.parametrize("shape", [(6, 5, 7), (6, 5, 7, 3), (20, 4, 4), (1, 3, 3), (4, 1, 5)])
 def test_views_keep_the_shape_and_the_range_of_images(shape):
     x = np.random.default_rng(0).random(shape).astype(np.float32)
-    found = np.asarray(affine(jax.random.key(0), x))
+    found = np.asarray(transformed(jax.random.key(0), x))
     assert found.shape == shape
     assert found.min() >= 0
     assert found.max() <= x.max() + 1e-5
@@ -70,11 +70,22 @@ def test_views_keep_the_shape_and_the_range_of_images(shape):
 
 def test_the_channels_of_an_image_share_one_map():
     x = np.random.default_rng(0).random((6, 5, 7)).astype(np.float32)
-    both = affine(jax.random.key(0), np.stack([x, 2 * x], axis=-1))
+    both = transformed(jax.random.key(0), np.stack([x, 2 * x], axis=-1))
     np.testing.assert_allclose(both[..., 1], 2 * both[..., 0], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(both[..., 0], affine(jax.random.key(0), x), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        both[..., 0], transformed(jax.random.key(0), x), rtol=1e-4, atol=1e-5
+    )
 
 
-def test_examples_that_are_not_images_are_refused():
-    with pytest.raises(UserError, match=r"the shape \(7,\), but affine views need images"):
-        views.affine(jax.random.key(0), jnp.zeros((4, 7)))
+@pytest.mark.parametrize("shape", [(7,), (2, 3, 4, 5)])
+def test_examples_that_are_not_images_are_refused(shape):
+    with pytest.raises(
+        UserError, match=r"an example has the shape .*, but affine views need images"
+    ):
+        affine.check(Config(shape=shape), np.zeros((4, *shape)))
+
+
+def test_each_image_of_a_batch_has_its_own_map():
+    x = np.broadcast_to(np.random.default_rng(0).random((5, 7)).astype(np.float32), (6, 5, 7))
+    found = np.asarray(transformed(jax.random.key(1), x))
+    assert len(np.unique(found.round(5), axis=0)) == 6
