@@ -67,7 +67,7 @@ def table(source: Source) -> str:
     lines = ["| model | K | c from q(c) | c uniform |", "| --- | --- | --- | --- |"]
     floors = []
     for cell in CELLS:
-        rules = [source.distances(cell, weights) for weights in api.WEIGHTS]
+        rules = [source.distances(cell, weights) for weights in ("aggregate", "uniform")]
         floors += source.distances(cell, "floor")
         if rules[0]:
             entries = " | ".join(map(spread, rules))

@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--random", type=int, default=0, help="seed of the random moments")
     parser.add_argument("--out", type=Path, help="file for the results, JSON")
     chosen = parser.parse_args(argv)
-    flags = ["--dataset", "digits", "--K", "10", "--seeds", str(chosen.seeds)]
+    flags = ["--dataset", "digits", "--recipe", "paper", "--K", "10"]
+    flags += ["--seeds", str(chosen.seeds)]
     with tempfile.TemporaryDirectory() as folder:
         found = survive(Path(folder), flags, chosen.kills, chosen.random)
     text = json.dumps({"kills": chosen.kills, "seeds": chosen.seeds, **found}, indent=2)

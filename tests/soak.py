@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path)
     chosen = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        found = soak(Path(folder) / "run", ["--dataset", "digits"], chosen.epochs)
+        found = soak(
+            Path(folder) / "run", ["--dataset", "digits", "--recipe", "paper"], chosen.epochs
+        )
     print(json.dumps({k: v for k, v in found.items() if k != "memory_mib_by_epoch"}, indent=2))
     if chosen.out is not None:
         chosen.out.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,20 @@ from tests import faults
 @pytest.fixture(scope="module")
 def survived(tmp_path_factory):
     folder = tmp_path_factory.mktemp("faults")
-    flags = ["--dataset", "digits", "--K", "2", "--latent", "2", "--hidden", "8", "--seeds", "2"]
+    flags = [
+        "--dataset",
+        "digits",
+        "--recipe",
+        "paper",
+        "--K",
+        "2",
+        "--latent",
+        "2",
+        "--hidden",
+        "8",
+        "--seeds",
+        "2",
+    ]
     return folder, faults.survive(folder, flags, kills=3, seed=1)
 
 

@@ -52,16 +52,11 @@ def recipe(job: Job, config: Config) -> str:
 
 
 def training(job: Job, config: Config, found: Dataset) -> Training:
-    """The training settings of a job: its recipe, then the data set's, then those given one by one.
-
-    With fewer epochs than the recipe has, the start is cut too: a trial of two epochs takes seconds.
-    """
+    """The training settings of a job: its recipe, then the data set's, then those given one by one."""
     name = recipe(job, config)
     settings = recipes.resolve(name, config, len(found.train))
     of_data = found.training if name == PAPER else {}
-    most = job.training.get("epochs", settings.start_epochs)
-    cut = {"start_epochs": max(1, min(settings.start_epochs, most))}
-    return replace(settings, **{**cut, **of_data, **job.training})
+    return replace(settings, **{**of_data, **job.training})
 
 
 def default_path(job: Job, config: Config) -> Path:

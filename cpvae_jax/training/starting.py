@@ -140,6 +140,9 @@ def categories(
       mesh: The devices.
     """
     start = starts.of(training.start)
+    if start.gate and category.learned(config):
+        # The regularisers alone ask for equal categories, which a learned p(c) is there to avoid.
+        start = start._replace(partitions=start.partitions[:1], free=False, gate=False)
     R, kinds = len(keys), start.partitions * training.starts
     own = jnp.stack(
         [jax.random.fold_in(purpose(k, "start"), n) for k in keys for n in range(len(kinds))]

@@ -16,7 +16,7 @@ from tests.running import message
 
 SMALL = [
     *("--latent", "2", "--hidden", "4", "--quiet", "--epochs", "3", "--warmup", "1"),
-    *("--temperature-epochs", "1"),
+    *("--temperature-epochs", "1", "--recipe", "paper"),
 ]
 
 

@@ -141,3 +141,13 @@ def test_a_record_is_what_comes_back_from_json(data):
     assert record["means"] == [0.0, 1.0]
     assert record["training"]["regularisers"] == [["balance", 1.0]]
     assert "epochs" not in record["training"]
+
+
+def test_the_recipe_sizes_the_model_unless_flags_do(data):
+    found = load(data)
+    suited = settings.model_config(Job(str(data), model={"K": 2}), found)
+    assert (suited.latent, suited.hidden) == (4, (64, 64))
+    given = settings.model_config(Job(str(data), model={"K": 2, "latent": 7}), found)
+    assert (given.latent, given.hidden) == (7, (64, 64))
+    paper = settings.model_config(Job(str(data), model={"K": 2}, recipe="paper"), found)
+    assert (paper.latent, paper.hidden) == (40, (300, 300))

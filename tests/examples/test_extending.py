@@ -31,7 +31,19 @@ from experiments import run
 from tests.running import message
 
 FILES = Path(__file__).parents[2] / "examples" / "extending"
-SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
+SMALL = [
+    "--recipe",
+    "paper",
+    "--K",
+    "3",
+    "--latent",
+    "2",
+    "--hidden",
+    "8",
+    "--warmup",
+    "2",
+    "--quiet",
+]
 SEAMS = {
     "network": (NETWORKS, "conv"),
     "posterior": (POSTERIORS, "planar"),

@@ -9,6 +9,7 @@ from experiments import run
 def finished(tmp_path_factory):
     """The folder of a short run on the digits."""
     out = tmp_path_factory.mktemp("runs") / "digits-short"
-    flags = ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "1", "--quiet"]
+    flags = ["--recipe", "paper", "--K", "3", "--latent", "2", "--hidden", "8"]
+    flags += ["--epochs", "1", "--quiet"]
     assert run.main(["--dataset", "digits", "--out", str(out), *flags]) == 0
     return out

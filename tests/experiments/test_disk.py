@@ -22,7 +22,12 @@ from experiments import run
 from tests.running import message, wait_for_epochs
 
 REPOSITORY = Path(__file__).parents[2]
-SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
+SMALL = [
+    *("--recipe", "paper", "--K", "3", "--latent", "2", "--hidden", "8"),
+    "--warmup",
+    "2",
+    "--quiet",
+]
 
 
 def command(out, *arguments):

@@ -13,7 +13,7 @@ from experiments import densities, figure_source, figures, run, sweep
 from experiments.data import load
 from experiments.sweep import Cell
 
-TINY = ["--latent", "2", "--hidden", "4", "--epochs", "1", "--quiet"]
+TINY = ["--recipe", "paper", "--latent", "2", "--hidden", "4", "--epochs", "1", "--quiet"]
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,8 @@ from tests.running import message, wait_for_epochs
 
 REPOSITORY = Path(__file__).parents[2]
 FLAGS = [
+    "--recipe",
+    "paper",
     "--seeds",
     "2",
     "--K",

@@ -17,7 +17,12 @@ from cpvae_jax.storage.run_folder import CONFIG, FORMAT, LOG, SCORES, SESSIONS
 from experiments import run
 from tests.running import message, wait_for_epochs
 
-SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--warmup", "2", "--quiet"]
+SMALL = [
+    *("--recipe", "paper", "--K", "3", "--latent", "2", "--hidden", "8"),
+    "--warmup",
+    "2",
+    "--quiet",
+]
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -9,7 +9,19 @@ from cpvae_jax.commands.main import main
 from cpvae_jax.report import baselines, scores
 from cpvae_jax.storage.run_folder import SCORES
 
-SMALL = ["--K", "3", "--latent", "2", "--hidden", "8", "--quiet", "--epochs", "2"]
+SMALL = [
+    "--recipe",
+    "paper",
+    "--K",
+    "3",
+    "--latent",
+    "2",
+    "--hidden",
+    "8",
+    "--quiet",
+    "--epochs",
+    "2",
+]
 SHORT = ["--warmup", "1", "--temperature-epochs", "1"]
 KINDS = np.random.default_rng(0).integers(0, 3, 120)
 

@@ -105,7 +105,19 @@ def test_training_can_start_from_a_model_of_format_1(model, models):
 
 def test_an_old_run_is_resumed_or_says_what_to_do(old, capsys):
     settings = json.loads((old / run_folder.CONFIG).read_text())
-    flags = ["--K", "3", "--latent", "2", "--hidden", "8", "--seeds", "2", "--quiet"]
+    flags = [
+        "--recipe",
+        "paper",
+        "--K",
+        "3",
+        "--latent",
+        "2",
+        "--hidden",
+        "8",
+        "--seeds",
+        "2",
+        "--quiet",
+    ]
     code = run.main([*flags, "--out", str(old), "--epochs", "3", "--resume"])
     if settings["format"] == run_folder.FORMAT:
         assert code == 0

@@ -110,3 +110,34 @@ def test_the_step_size_falls_by_half_a_cosine_or_stays(steps):
 def test_a_setting_out_of_range_is_refused(settings, sentence):
     with pytest.raises(UserError, match=sentence):
         Training(**settings)
+
+
+def test_the_default_recipe_follows_the_modes_where_the_model_infers_several_categories():
+    assert recipe.default(CONFIG) == "modes"
+    assert recipe.default(Config(shape=(4,), K=1)) == "paper"
+    assert recipe.default(Config(shape=(4,), K=3, prior="mg")) == "paper"
+    assert recipe.resolve(None, CONFIG, 100) == recipe.resolve("modes", CONFIG, 100)
+    assert recipe.resolve(None, Config(shape=(4,), prior="vp"), 100) == Training()
+
+
+def test_modes_chooses_the_view_by_the_kind_of_data():
+    images, table = Config(shape=(9, 7, 3)), Config(shape=(4,), K=3)
+    assert recipe.resolve("modes", images, 100).view == "affine"
+    assert recipe.resolve("modes", table, 100).view == "adversarial"
+    assert "anchor" not in dict(recipe.resolve("modes", images, 100).regularisers)
+    assert "anchor" in dict(recipe.resolve("modes", table, 100).regularisers)
+
+
+@pytest.mark.parametrize("examples", [20, 135, 500, 1000])
+def test_a_small_table_gets_as_many_steps_as_a_larger_one(examples):
+    training = recipe.resolve("modes", Config(shape=(4,), K=3), examples)
+    steps = training.epochs * max(1, examples // min(training.batch_size, examples))
+    assert 2000 <= steps <= 2100
+    assert training.warmup < training.epochs
+    assert training.patience >= training.epochs
+
+
+def test_modes_sizes_the_model_of_a_table_by_its_columns_and_rows():
+    assert recipe.MODES.model((4,), 150) == {"latent": 4, "hidden": (64, 64)}
+    assert recipe.MODES.model((64,), 5000) == {"latent": 16, "hidden": (128, 128)}
+    assert recipe.MODES.model((28, 28), 50_000) == {}

@@ -112,6 +112,22 @@ def test_the_gate_lets_categories_go_or_keeps_the_first_partition(
         assert np.mean(held == found) > 0.9
 
 
+def test_a_learned_p_of_c_keeps_the_clusters_of_a_mixture_with_their_weights():
+    """Freed categories would be of equal size."""
+    generator = np.random.default_rng(1)
+    labels = (np.arange(200) < 20).astype(int)
+    x = generator.normal(size=(200, 2)) + 6 * labels[:, None]
+    config = Config(
+        shape=(2,), K=2, latent=2, hidden=(16,), likelihood="gaussian", category_prior="learned"
+    )
+    anchored = (*REGULARISERS, ("anchor", 40.0))
+    changes = {"start": "adaptive", "regularisers": anchored, "epochs": 10}
+    recipe = Training(**{**TRAINING.__dict__, **changes})
+    result = cpvae_jax.fit(jax.random.key(0), config, x, x, recipe=recipe, callbacks=[])
+    assert accuracy(result.params, (x, labels)) > 0.97
+    assert np.sort(result.params.shares) == pytest.approx([0.1, 0.9], abs=0.03)
+
+
 def test_the_seeds_of_one_program_start_as_they_do_alone(blobs):
     x = blobs[0]
     recipe = Training(**{**TRAINING.__dict__, "start": "regularisers", "starts": 3})
