@@ -47,8 +47,8 @@ def model_config(job: Job, found: Dataset) -> Config:
 
 
 def recipe(job: Job, config: Config) -> str:
-    """The name of the recipe of a job."""
-    return job.recipe or recipes.default(config)
+    """The name of the recipe of a job; numbers of categories to choose from are trained alike."""
+    return job.recipe or ("modes" if job.numbers else recipes.default(config))
 
 
 def training(job: Job, config: Config, found: Dataset) -> Training:

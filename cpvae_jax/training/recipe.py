@@ -118,10 +118,11 @@ def _modes(config: Config, examples: int) -> Training:
 
     A large learning rate matters: at 1e-3 or below, categories stay in merged modes.
     """
-    if config.K == 1 or not PRIORS[config.prior].inferred:
-        return _short(config, examples)  # no q(c|x) that could follow anything
     images = len(config.shape) in (2, 3)
-    return _modes_of_images(examples) if images else _modes_of_tables(examples)
+    training = _modes_of_images(examples) if images else _modes_of_tables(examples)
+    if config.K > 1 and PRIORS[config.prior].inferred:
+        return training
+    return replace(training, regularisers=(), start="fresh", starts=1)  # the same schedule
 
 
 def _modes_of_images(examples: int) -> Training:

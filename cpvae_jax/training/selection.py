@@ -75,7 +75,7 @@ def select(
     valid: jax.typing.ArrayLike | None = None,
     *,
     K: Any = numbers.AUTO,
-    recipe: str | recipes.Recipe | Training = "paper",
+    recipe: str | recipes.Recipe | Training = "modes",
     merge: bool | float = True,
     optimiser: optax.GradientTransformation | None = None,
     folder: str | os.PathLike[str] | None = None,
@@ -92,7 +92,7 @@ def select(
     keeps the components.
 
     Without regularisers the bound hardly depends on K, because the code z can tell modes in one
-    category apart. Prefer a recipe that ties the categories to the modes of the data, such as "modes".
+    category apart. So the default is the recipe "modes", which ties the categories to the modes.
 
     Args:
       key: A random key, or an array [R] of keys for R starts per K, of which the one with the best

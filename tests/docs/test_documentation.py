@@ -143,13 +143,18 @@ def test_the_accuracies_of_k_means_are_those_of_the_file():
     assert f"give {min(accuracies)} to {max(accuracies)}, with a mean of 0.790" in text
 
 
-def test_the_readme_runs_the_modes_of_the_published_file():
-    """The picture and the accuracies come from the command that the README prints."""
-    scores = result(ROOT / "results/digits-modes-K10-seeds0-2.json")
-    command = scores["sessions"][0]["command"].removesuffix(" --quiet")  # no progress bar
-    assert command == "python -m experiments.run --recipe modes --seeds 3"
-    printed = ["python", "-m", "experiments.run", "--recipe", "modes"]
+def test_the_readme_prints_the_command_and_the_scores_of_the_published_file():
+    """The picture and the accuracy come from the command that the README prints."""
+    name = "results/clusters/mnist-cp-K10-seed0.json"
+    scores, text = result(ROOT / name), README.read_text()
+    command = scores["sessions"][0]["command"].split()
+    assert command[:5] == ["python", "-m", "experiments.run", "--dataset", "mnist"]
+    assert (scores["config"]["model"]["K"], scores["seed"]) == (10, 0)
+    printed = ["python", "-m", "experiments.run", "--dataset", "mnist", "--K", "10"]
     assert any(command[: len(printed)] == printed for command in shell(README) + inline(README))
+    assert name in text
+    assert f"**{scores['clustering']['accuracy_hungarian']:.3f}**" in text
+    assert f"bound of {-scores['test_bound']['mean']:.2f}" in text
 
 
 def test_the_site_builds_without_a_warning(tmp_path):

@@ -195,12 +195,15 @@ def test_a_recipe_sees_the_model_and_the_size_of_the_data(data, valid):
         fitted(data, valid, recipe="single-epoch")
 
 
-def test_the_recipe_is_the_papers_by_default(data, valid):
+@pytest.mark.parametrize(("prior", "name"), [("cp", "modes"), ("vp", "paper")])
+def test_the_default_recipe_follows_the_modes_if_categories_are_inferred(data, valid, prior, name):
+    config = replace(CONFIG, prior=prior)
+
     def stop(run):
-        assert run.training == Training()
+        assert run.training == recipe.resolve(name, config, len(data))
         run.stop("seen")
 
-    result = fit(jax.random.key(0), CONFIG, data, valid, callbacks=[stop])
+    result = fit(jax.random.key(0), config, data, valid, callbacks=[stop])
     assert result.stopped == "seen"
 
 

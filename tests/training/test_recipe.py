@@ -141,3 +141,12 @@ def test_modes_sizes_the_model_of_a_table_by_its_columns_and_rows():
     assert recipe.MODES.model((4,), 150) == {"latent": 4, "hidden": (64, 64)}
     assert recipe.MODES.model((64,), 5000) == {"latent": 16, "hidden": (128, 128)}
     assert recipe.MODES.model((28, 28), 50_000) == {}
+
+
+def test_modes_without_categories_is_the_same_schedule_alone():
+    with_categories = recipe.resolve("modes", Config(shape=(4,), K=3), 500)
+    alone = recipe.resolve("modes", Config(shape=(4,), K=1), 500)
+    assert alone.epochs == with_categories.epochs
+    assert (alone.regularisers, alone.start) == ((), "fresh")
+    mixture = recipe.resolve("modes", Config(shape=(4,), K=3, prior="mg"), 500)
+    assert (mixture.regularisers, mixture.start) == ((), "fresh")
