@@ -193,5 +193,6 @@ STARTS = Registry(
         name: f"cpvae_jax.training.starts.builtin:{name.upper()}"
         for name in ("fresh", "regularisers", "kmeans", "mixture", "labels", "adaptive")
     },
+    "cpvae_jax.training.starts.base:StartOrFunction",
 )
 CALLBACKS = Registry("callback", {"tensorboard": "cpvae_jax.training.callbacks:TensorBoard"})

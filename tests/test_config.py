@@ -226,7 +226,10 @@ def test_every_option_has_a_help_text_and_every_default_is_valid():
         ({"estimator": "hard"}, "'hard'; choose one of relaxed, straight-through, exact"),
         ({"precision": "half"}, "'half'; choose one of float32, tensorfloat32, bfloat16"),
         ({"objective": "elbow"}, "objective is 'elbow'; choose one of bound"),
-        ({"regularisers": (("nothing", 1.0),)}, "regulariser is 'nothing'; choose one of balance"),
+        (
+            {"regularisers": (("nothing", 1.0),)},
+            "regulariser is 'nothing'; choose one of anchor, balance",
+        ),
         ({"regularisers": "balance"}, "regularisers is 'balance'; give pairs"),
         ({"regularisers": ("balance",)}, "give pairs of a name and a weight"),
         ({"regularisers": 3}, "regularisers is 3; give pairs"),

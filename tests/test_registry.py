@@ -14,10 +14,12 @@ from cpvae_jax.distributions.mixture import Diagonal
 from cpvae_jax.likelihoods.base import Likelihood
 from cpvae_jax.models import start
 from cpvae_jax.networks.base import Network
+from cpvae_jax.objectives.views.base import View
 from cpvae_jax.posteriors.base import PosteriorFamily
 from cpvae_jax.priors.base import Prior
 from cpvae_jax.registry import LIKELIHOODS, NETWORKS, OBJECTIVES, POSTERIORS, PRIORS, Registry
 from cpvae_jax.training.recipe import Recipe
+from cpvae_jax.training.starts.base import Start
 
 TABLES = {name: table for name, table in vars(registry).items() if isinstance(table, Registry)}
 
@@ -38,6 +40,8 @@ def test_every_built_in_part_can_be_imported_and_is_documented(name):
         "PRIORS": Prior,
         "LIKELIHOODS": Likelihood,
         "RECIPES": Recipe,
+        "STARTS": Start,
+        "VIEWS": View,
     }
     for part in table.names():
         assert part in table
@@ -220,4 +224,4 @@ def test_names_are_known_without_importing_jax():
 
 
 def test_objectives_are_made_by_name():
-    assert OBJECTIVES.names() == ["bound"]
+    assert OBJECTIVES.names() == ["bound", "regularisers", "partition"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import jax
@@ -37,3 +38,7 @@ class Start(NamedTuple):
     labels: bool = False
     free: bool = False
     gate: bool = False
+
+
+StartOrFunction = Start | Callable
+"""What can be registered as a start; a function is a `Partition`."""
