@@ -73,7 +73,7 @@ def default_path(job: Job, config: Config) -> Path:
 
 
 def record(job: Job, config: Config, training: Training, found: Dataset) -> dict[str, Any]:
-    """Everything that decides the numbers of a run, as JSON holds it."""
+    """All settings and data that determine the results of a run, in JSON form."""
     about = continuing.record(
         config,
         training,

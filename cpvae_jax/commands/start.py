@@ -76,5 +76,5 @@ def _without_device(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, to stand within a sentence."""
+    """The text of an error, for use inside a sentence."""
     return first_line(error).rstrip(".")

@@ -34,7 +34,7 @@ class Agreement(NamedTuple):
     """Scores against labels, and the examples behind them."""
 
     scores: dict[str, Any]
-    """What `with_labels` describes, as JSON holds it"""
+    """The scores that `with_labels` describes, in JSON form"""
     correct: np.ndarray
     """Which labelled test examples the best one-to-one matching gets right, [M]"""
 

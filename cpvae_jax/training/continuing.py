@@ -51,7 +51,7 @@ def opened(
 def record(
     config: Config, training: Training, keys: jax.Array, data: Mapping[str, np.ndarray | Rows]
 ) -> dict[str, Any]:
-    """What decides the numbers of a training, as JSON holds it.
+    """The settings and data that determine the results of a training, in JSON form.
 
     The most epochs are left out, so that a finished run can be given more.
 

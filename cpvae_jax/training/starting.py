@@ -102,7 +102,7 @@ def anchored(training: Training) -> bool:
 
 
 def described(training: Training, started: Started) -> dict[str, Any]:
-    """How the categories started, as JSON holds it."""
+    """How the categories started, in JSON form."""
     return {
         "start": training.start,
         "before": started.before.tolist(),
