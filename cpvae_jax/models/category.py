@@ -43,7 +43,9 @@ def init(config: Config) -> Tree:
 
 def even(config: Config) -> jax.Array:
     """q(c) before there are data, [K]: all components that are kept alike."""
-    kept = np.ones(config.K) if config.groups is None else np.array(config.groups) >= 0
+    if config.groups is None:  # traced, because a damaged file may ask for a K that fits no memory
+        return jnp.full(config.K, 1 / config.K, jnp.float32)
+    kept = np.array(config.groups) >= 0
     return jnp.asarray(kept / kept.sum(), jnp.float32)
 
 

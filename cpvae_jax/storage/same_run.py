@@ -31,7 +31,7 @@ def check(path: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:
       settings: Those of the run to continue.
     """
     _check_format(path, found.get("format"))
-    found = _completed(found)
+    found, settings = _completed(found), _completed(settings)
     made, now = found.get(PRNG), settings.get(PRNG)
     if made and now and made != now:
         raise UserError(f"{path} cannot be resumed: {prng.differ(made, now)}.")
