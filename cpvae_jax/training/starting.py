@@ -47,6 +47,10 @@ FIT = 4
 RACE = 3
 """After this part of the epochs, this part of the candidates goes on: those with the lowest loss."""
 
+RATE = 2e-3
+"""Step size of the start, falling to 0, whatever that of the training after it. At 3e-3 fewer candidates
+find all modes of the digits and MNIST, and at 1e-3 they stay in merged ones (docs/research.md)."""
+
 
 class Started(NamedTuple):
     """What the start gives.
@@ -215,6 +219,7 @@ def _program(training: Training, placed: Whole, objective: str, epochs: int) -> 
         training,
         objective=objective,
         regularisers=regularisers if objective == "regularisers" else (),
+        learning_rate=RATE,
         epochs=epochs,
         decay_epochs=epochs,
     )
