@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cpvae_jax import likelihoods, models
+from cpvae_jax.config import Config
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.types import Params
 
@@ -28,10 +29,15 @@ AT_ONCE = 500
 """Samples in memory at once."""
 
 MIXED_UP = 0.25
-"""Categories are merged from this share of mixed-up samples on: half of 1/2, which is that of categories
-that do not differ at all. Two Gaussians of one width have a single mode together if their
-centres are at most 2 standard deviations apart, and then mix up Φ(−1) = 0.159; at a distance of 4 it is
-Φ(−2) = 0.023. Rough fits of five clusters at that distance had up to 0.2."""
+"""Categories of a table are merged from this share of mixed-up samples on: half of 1/2, which is that of
+categories that do not differ at all. Two Gaussians of one width have a single mode together if their
+centres are at most 2 standard deviations apart, and then mix up Φ(−1) = 0.159. Rough fits of five
+clusters at a distance of 4 had up to 0.2."""
+
+OF_IMAGES = 0.023
+"""And categories of images from this share on: Φ(−2), that of two Gaussians of one width whose centres are
+4 standard deviations apart. Images always gain bound by more categories, which then divide a mode among
+them and border on several others (docs/research.md)."""
 
 
 class Merge(NamedTuple):
@@ -47,6 +53,15 @@ class Merge(NamedTuple):
     first: tuple[int, ...]
     second: tuple[int, ...]
     mixed_up: float
+
+
+def threshold(config: Config) -> float:
+    """The share of mixed-up samples from which categories of such data are one.
+
+    >>> threshold(Config(shape=(28, 28))), threshold(Config(shape=(5,)))
+    (0.023, 0.25)
+    """
+    return OF_IMAGES if len(config.shape) in (2, 3) else MIXED_UP
 
 
 def mixed_up(params: Params, key: jax.Array, num: int = SAMPLES) -> np.ndarray:

@@ -55,8 +55,8 @@ def init(key: jax.Array, config: Config, data: np.ndarray | None) -> Own:
 def measure(config: Config, data: np.ndarray | Rows) -> Tree:
     """Constants of the data, [*shape] each.
 
-    Columns of a table have their own units and are scaled one by one. The pixels of an image
-    share one unit and one scale.
+    Columns of a table have their own units and are scaled one by one, unless they look like pixels
+    (`unit.common_scale`). The pixels of an image share one unit and one scale.
 
     Returns:
       "shift", the mean, and "shift_low", the digits of it that float32 does not hold; "scale", the
@@ -66,7 +66,8 @@ def measure(config: Config, data: np.ndarray | Rows) -> Tree:
     found = moments.of(data, columns=len(config.shape) == 1)
     with np.errstate(over="ignore"):  # infinity is out of range
         spread = np.maximum(found.high - found.low, 1.0)
-    scale = np.where(found.constant, spread, found.std)
+    common = unit.common_scale(found)
+    scale = np.where(found.constant, spread, found.std if common is None else common)
     _check_range(config, found, scale)
     high = found.mean.astype(np.float32)
     reach = np.maximum(found.high - found.mean, found.mean - found.low) / scale

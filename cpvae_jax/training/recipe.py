@@ -113,6 +113,9 @@ from, and at 0.2 pendigits gains less (docs/research.md)."""
 STEPS, EPOCHS = 50_000, 150
 """Training on images takes so many steps, but no more epochs than this."""
 
+FEW = 10_000
+"""Below this number of images a candidate of the start costs little, so there are twice as many."""
+
 
 def _modes(config: Config, examples: int) -> Training:
     """Views and start by the kind of data, batches and epochs by their number.
@@ -140,7 +143,7 @@ def _modes_of_images(examples: int) -> Training:
         view="affine",
         regularisers=IMAGES,
         start="regularisers",
-        starts=12,
+        starts=24 if examples < FEW else 12,
         start_epochs=min(60, max(1, STEPS // 5 // per_epoch)),
     )
 

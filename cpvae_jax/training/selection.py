@@ -126,7 +126,7 @@ def select(
     """
     wanted = numbers.given(K)
     numbers.check_prior(config.prior)
-    least = overlap.MIXED_UP if isinstance(merge, bool) else values.positive("merge", merge)
+    least = None if isinstance(merge, bool) else values.positive("merge", merge)
     if resume and folder is None:
         raise UserError("resume needs the folder of the selection; give it as folder.")
     keys = checks.keys(key)
@@ -183,7 +183,7 @@ def select(
 
 
 def merge_overlapping(
-    key: jax.Array, params: Params, *, least: float = overlap.MIXED_UP
+    key: jax.Array, params: Params, *, least: float | None = None
 ) -> tuple[Params, list[Merge]]:
     """Merge categories that the model itself mixes up.
 
@@ -192,13 +192,15 @@ def merge_overlapping(
       params: The model.
       least: From which share of mixed-up samples two categories are one: of the samples of one
         that the model assigns to either, those that it assigns to the other. 1/2 for categories that
-        do not differ at all; above 1 nothing is merged.
+        do not differ at all; above 1 nothing is merged. By default 0.25, or 0.023 for images
+        (`overlap.threshold`).
 
     Returns:
       The model, and the merges in their order.
     """
     mixed = overlap.mixed_up(params, key)
-    groups, order = overlap.merges(mixed, np.asarray(params.aggregate), least)
+    share = overlap.threshold(params.config) if least is None else least
+    groups, order = overlap.merges(mixed, np.asarray(params.aggregate), share)
     return merged(params, groups), order
 
 
