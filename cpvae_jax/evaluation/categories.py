@@ -43,23 +43,3 @@ def information(probs: np.ndarray) -> float:
     """
     q = np.asarray(probs, np.float64)
     return max(0.0, float(entropy(q.mean(axis=0)) - np.mean(entropy(q))))
-
-
-def confusion(probs: np.ndarray, of_views: np.ndarray) -> np.ndarray:
-    """How often an example and a view of it go to two categories: E q(a|x) q(b|x′) / q(a), [K, K].
-
-    Rows sum to 1. `overlap.merges` merges the categories that are confused most; here the data and
-    what leaves an example the same decide, and no density has to fit.
-
-    Args:
-      probs: q(c|x) of each example, [N, K].
-      of_views: q(c|x′) of a view of each, [N, K].
-
-    >>> p = np.array([[1.0, 0.0], [0.0, 1.0]])
-    >>> confusion(p, p[::-1]).tolist(), confusion(p, p).tolist()
-    ([[0.0, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]])
-    """
-    joint = np.asarray(probs, np.float64).T @ np.asarray(of_views, np.float64)
-    used = joint.sum(axis=1, keepdims=True)
-    # A category that no example uses is confused with no other.
-    return np.where(used > 0, joint / np.maximum(used, 1e-300), np.eye(len(joint)))

@@ -9,8 +9,6 @@ head of q(c|x) are trained here. Labels have a say only if the user gives them a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -18,15 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import devices, likelihoods, priors
+from cpvae_jax import priors
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data.rows import Rows, sample_of
 from cpvae_jax.errors import UserError
 from cpvae_jax.keys import purpose
 from cpvae_jax.models import category
-from cpvae_jax.training import examples, starts
-from cpvae_jax.training import program as programs
-from cpvae_jax.training.starts import probabilities
+from cpvae_jax.training import candidates, examples, starts
 from cpvae_jax.training.starts.base import Start
 from cpvae_jax.training.step import TrainState
 from cpvae_jax.training.whole import Whole
@@ -40,16 +36,6 @@ IMPROVED = 0.7
 """And below this share of what it was at the partition. Both were set on pendigits and the digits, where
 the regularisers improve a mixture's partition, and on synthetic tables of few rows or many overlapping
 clusters, where they spoil it (docs/research.md)."""
-
-FIT = 4
-"""The fit to a partition takes this part of the epochs that the regularisers get after it."""
-
-RACE = 3
-"""After this part of the epochs, this part of the candidates goes on: those with the lowest loss."""
-
-RATE = 2e-3
-"""Step size of the start, falling to 0, whatever that of the training after it. At 3e-3 fewer candidates
-find all modes of the digits and MNIST, and at 1e-3 they stay in merged ones (docs/research.md)."""
 
 
 class Started(NamedTuple):
@@ -147,133 +133,36 @@ def categories(
     if start.gate and category.learned(config):
         # The regularisers alone ask for equal categories, which a learned p(c) is there to avoid.
         start = start._replace(partitions=start.partitions[:1], free=False, gate=False)
-    R, kinds = len(keys), start.partitions * training.starts
-    own = jnp.stack(
-        [jax.random.fold_in(purpose(k, "start"), n) for k in keys for n in range(len(kinds))]
+    each = range(len(start.partitions) * training.starts)
+    own = jnp.stack([jax.random.fold_in(purpose(key, "start"), n) for key in keys for n in each])
+    fitted, targets = candidates.fitted(
+        start, training, config, keys, own, train, placed, labels, mesh
     )
-    fit = _program(
-        training, placed, "partition", max(1, training.start_epochs // (FIT if start.free else 1))
-    )
-    state = programs.begin(fit, own, config, train)
-    params, targets, losses = _each(state, mesh), None, np.zeros((1, len(own)))
-    if start.labels or start.partitions != (None,):
-        inputs = _inputs(config, params[0], placed.x)
-        targets = jnp.stack(list(_partitions(start, training.starts, config, keys, inputs, labels)))
-        fitting = placed._replace(own=devices.everywhere(targets, mesh))
-        state, losses = _train(fit, state, fitting, fit.how.training.epochs)
-        params = _each(state, mesh)
-    fitted, race = params, np.arange(len(own)).reshape(R, -1)
-    if start.free:
-        program = _program(training, placed, "regularisers", training.start_epochs)
-        state = programs.begin(program, own, config, given=params)
-        state, losses, race = _race(program, state, placed, race)
-        losses, params = _from_perfect(losses, training, config.K), _each(state, mesh)
-    table = np.nan_to_num(losses, nan=np.inf).reshape(len(losses), *race.shape)
-    seeds, best = np.arange(R), np.argmin(table[-1], axis=1)
-    free = np.full(R, start.free)
+    ended = candidates.freed(training, config, own, fitted, placed, mesh) if start.free else fitted
+    return _choice(start, config, fitted, ended, targets)
+
+
+def _choice(
+    start: Start,
+    config: Config,
+    fitted: candidates.Candidates,
+    ended: candidates.Candidates,
+    targets: jax.Array | None,
+) -> Started:
+    """Each seed's candidate with the lowest loss; its first one as fitted if the gate stays shut."""
+    first, last = ended.losses[0], ended.losses[-1]
+    seeds, best = np.arange(len(last)), np.argmin(last, axis=1)
+    free = np.full(len(last), start.free)
     if start.gate:
-        first, last = table[0, seeds, best], table[-1, seeds, best]
-        free = (last <= CONSISTENT * math.log(config.K)) & (last <= IMPROVED * first)
-    chosen = np.where(free | (not start.gate), race[seeds, best], seeds * len(kinds))
-    kept = [params[r * race.shape[1] + best[r]] if free[r] else fitted[chosen[r]] for r in seeds]
+        before, after = first[seeds, best], last[seeds, best]
+        free = (after <= CONSISTENT * math.log(config.K)) & (after <= IMPROVED * before)
+    leading = fitted.numbers[:, 0]
+    chosen = np.where(free | (not start.gate), ended.numbers[seeds, best], leading)
+    places = best + ended.numbers.shape[1] * seeds
+    kept = [ended.params[places[r]] if free[r] else fitted.params[chosen[r]] for r in seeds]
     anchor = None
     if targets is not None and not np.all(free):
         anchor = targets[chosen] * jnp.asarray(~free, jnp.float32)[:, None, None]
         shares = np.asarray(jnp.sum(anchor, axis=1))
         kept = [p if free[r] else category.expecting(p, shares[r]) for r, p in enumerate(kept)]
-    return Started(tuple(kept), anchor, table[0], table[-1], chosen - seeds * len(kinds), free)
-
-
-def _race(
-    program: programs.Program, state: TrainState, data: Whole, race: np.ndarray
-) -> tuple[TrainState, np.ndarray, np.ndarray]:
-    """Trains candidates, and only the better ones to the end.
-
-    Args:
-      program: The training of q(c|x) by the regularisers.
-      state: All candidates, [R C].
-      data: The training data.
-      race: Their numbers, [R, C].
-
-    Returns:
-      The state of those that came to the end, [R k]; their losses in each epoch, [epochs, R k]; and
-      their numbers, [R, k].
-    """
-    epochs = program.how.training.epochs
-    R, C = race.shape
-    cut, keep = epochs // RACE, -(-C // RACE)
-    if not cut or keep == C:
-        return *_train(program, state, data, epochs), race
-    state, losses = _train(program, state, data, cut)
-    order = np.argsort(np.nan_to_num(losses[-1], nan=np.inf).reshape(R, C), axis=1)[:, :keep]
-    places = (order + C * np.arange(R)[:, None]).ravel()
-    state = jax.tree.map(lambda a: a[places], state)
-    state, rest = _train(program, state, data, epochs - cut)
-    return state, np.concatenate([losses[:, places], rest]), race.ravel()[places].reshape(R, keep)
-
-
-def _program(training: Training, placed: Whole, objective: str, epochs: int) -> programs.Program:
-    """The training of q(c|x) alone, on the means of what is drawn: without noise it needs fewer steps."""
-    regularisers = tuple((name, w) for name, w in training.regularisers if name != "anchor")
-    how = replace(
-        training,
-        objective=objective,
-        regularisers=regularisers if objective == "regularisers" else (),
-        learning_rate=RATE,
-        epochs=epochs,
-        decay_epochs=epochs,
-    )
-    return programs.program(how, programs.steps_per_epoch(placed.x, how), means=True)
-
-
-def _train(
-    program: programs.Program, state: TrainState, data: Whole, epochs: int
-) -> tuple[TrainState, np.ndarray]:
-    """Some epochs of a start, and the mean loss of each candidate over each of them, [epochs, R C]."""
-    losses = []
-    for _ in range(epochs):
-        state, tally = program.run(state, data._replace(own=None), data.own)
-        state = replace(state, epoch=state.epoch + 1)
-        losses.append(np.asarray(tally["sum"]["loss"]) / np.asarray(tally["good"]))
-    return state, np.stack(losses)
-
-
-def _from_perfect(losses: np.ndarray, training: Training, K: int) -> np.ndarray:
-    """Losses of the regularisers counted from balanced, certain and consistent categories, in nats."""
-    weights = dict(training.regularisers)
-    return (losses + weights.get("balance", 0.0) * math.log(K)) / weights["consistency"]
-
-
-def _each(state: TrainState, mesh: Mesh | None) -> list[Params]:
-    """The current parameters of all candidates, off the mesh."""
-    params = devices.home(state.params, mesh)
-    return [jax.tree.map(lambda a: a[i], params) for i in range(len(state.epoch))]  # noqa: B023
-
-
-def _inputs(config: Config, params: Params, x: jax.Array) -> np.ndarray:
-    """What the encoder sees of the examples, [N, X]."""
-    likelihood = likelihoods.of(config)
-    inputs = likelihood.standardise(params.likelihood, likelihood.expect(config, x))
-    return np.asarray(inputs).reshape(len(x), -1)
-
-
-def _partitions(
-    start: Start, repeats: int, config: Config, keys: jax.Array, x: np.ndarray, labels: Any
-) -> Iterator[jax.Array]:
-    """The probabilities [N, K] that each candidate's q(c|x) is fitted to; zeros for fresh weights.
-
-    Candidates of one seed and kind share a partition, and differ in their fresh weights.
-    """
-    for key in keys:
-        found = []
-        for number, partition in enumerate(start.partitions):
-            if start.labels:
-                given = probabilities.of_labels(config.K, labels, len(x))
-            elif partition is None:
-                given = np.zeros((len(x), config.K), np.float32)
-            else:
-                own = jax.random.fold_in(purpose(key, "partition"), number)
-                given = partition(own, config, x)
-                given = probabilities.of_partition(config.K, given, len(x))
-            found.append(jnp.asarray(given))
-        yield from found * repeats
+    return Started(tuple(kept), anchor, first, last, chosen - leading, free)

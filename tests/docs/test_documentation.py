@@ -143,18 +143,25 @@ def test_the_accuracies_of_k_means_are_those_of_the_file():
     assert f"give {min(accuracies)} to {max(accuracies)}, with a mean of 0.790" in text
 
 
-def test_the_readme_prints_the_command_and_the_scores_of_the_published_file():
-    """The picture and the accuracy come from the command that the README prints."""
-    name = "results/clusters/mnist-cp-K10-seed0.json"
-    scores, text = result(ROOT / name), README.read_text()
-    command = scores["sessions"][0]["command"].split()
-    assert command[:5] == ["python", "-m", "experiments.run", "--dataset", "mnist"]
-    assert (scores["config"]["model"]["K"], scores["seed"]) == (10, 0)
+def test_the_readme_prints_the_command_and_the_scores_of_the_published_files():
+    """The picture and the numbers come from the command that the README prints, with ten seeds."""
+    files = sorted((ROOT / "results/clusters").glob("mnist-cp-K10-seed*.json"))
+    found, text = [result(file) for file in files], README.read_text()
+    assert sorted(scores["seed"] for scores in found) == list(range(10))
+    for scores in found:
+        assert (scores["config"]["dataset"], scores["schedule"]) == ("mnist", "modes")
+        assert scores["config"]["model"]["K"] == 10
     printed = ["python", "-m", "experiments.run", "--dataset", "mnist", "--K", "10"]
-    assert any(command[: len(printed)] == printed for command in shell(README) + inline(README))
-    assert name in text
-    assert f"**{scores['clustering']['accuracy_hungarian']:.3f}**" in text
-    assert f"bound of {-scores['test_bound']['mean']:.2f}" in text
+    assert printed in shell(README) + inline(README)
+    accuracies = [scores["clustering"]["accuracy_hungarian"] for scores in found]
+    bounds = [-scores["test_bound"]["mean"] for scores in found]
+    spread = np.std(accuracies, ddof=1)
+    assert (
+        f"**{np.mean(accuracies):.3f}** ± {spread:.3f} (worst seed {min(accuracies):.3f};" in text
+    )
+    assert f"bound of {np.mean(bounds):.2f} ± {np.std(bounds, ddof=1):.2f} " in text
+    for baseline in ("kmeans", "mixture"):
+        assert f"{found[0]['baselines'][baseline]['accuracy_hungarian']:.3f}" in text
 
 
 def test_the_site_builds_without_a_warning(tmp_path):

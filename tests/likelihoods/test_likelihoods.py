@@ -200,6 +200,27 @@ def test_columns_are_scaled_one_by_one_and_images_as_a_whole():
         np.testing.assert_allclose(image[name], [[value, value]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_columns_like_pixels_share_a_scale_and_others_do_not(streamed):
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 17, (200, 6)).astype(np.float64)
+    pixels[:, 0] = generator.random(200) < 0.02  # a corner that is hardly ever inked
+    pixels[:, 1] = 3.0  # and one that never changes
+    config = Config(shape=(6,), likelihood="gaussian")
+
+    def scales(data):
+        data = Rows([data[:70], data[70:]]) if streamed else data
+        return np.asarray(measured(GAUSSIAN, config, data).stats["scale"])
+
+    std = pixels.std(axis=0)
+    together = np.sqrt(np.mean(np.delete(std, 1) ** 2))
+    np.testing.assert_allclose(scales(pixels), [together, 1, *[together] * 4], rtol=1e-6)
+    units = pixels * [1, 1, 1, 10, 100, 1000]
+    np.testing.assert_allclose(scales(units)[2:], units.std(axis=0)[2:], rtol=1e-6)
+    alike = pixels[:, [2, 3, 4, 5, 2, 3]] + [0, 0, 0, 0, 1, 2]
+    np.testing.assert_allclose(scales(alike), alike.std(axis=0), rtol=1e-6)
+
+
 def test_a_constant_column_and_no_data_leave_the_scale_at_one():
     constant = measured(GAUSSIAN, table(), np.array([[1.0, 7.0], [3.0, 7.0]])).stats
     np.testing.assert_allclose(constant["scale"], [1, 1])

@@ -137,6 +137,16 @@ def test_a_small_table_gets_as_many_steps_as_a_larger_one(examples):
     assert training.patience >= training.epochs
 
 
+@pytest.mark.parametrize("examples", [1, 99, 1297, 9_999, 23_000, 50_000, 1_000_000, 10**8])
+def test_images_get_at_most_as_many_steps_and_epochs(examples):
+    training = recipe.resolve("modes", Config(shape=(28, 28), K=10), examples)
+    per_epoch = max(1, examples // training.batch_size)
+    assert training.epochs == max(1, min(recipe.EPOCHS, recipe.STEPS // per_epoch))
+    assert 1 <= training.warmup <= training.epochs
+    assert 1 <= training.start_epochs <= training.epochs
+    assert training.starts == (24 if examples < 10_000 else 12)
+
+
 def test_modes_sizes_the_model_of_a_table_by_its_columns_and_rows():
     assert recipe.MODES.model((4,), 150) == {"latent": 4, "hidden": (64, 64)}
     assert recipe.MODES.model((64,), 5000) == {"latent": 16, "hidden": (128, 128)}

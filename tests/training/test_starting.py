@@ -91,6 +91,14 @@ def test_of_several_candidates_the_lowest_loss_is_kept(blobs):
     assert started.losses.min() <= alone.losses[0, 0] + 1e-6 or started.chosen[0] != 0
 
 
+def test_the_step_size_of_training_does_not_change_the_start(blobs):
+    losses = [
+        trained(blobs, start="regularisers", learning_rate=rate, start_epochs=4)[1].losses
+        for rate in (1e-4, 1e-2)
+    ]
+    np.testing.assert_array_equal(*losses)
+
+
 def test_fresh_weights_have_no_start(blobs):
     assert trained(blobs)[1] is None
 
