@@ -2,7 +2,7 @@
 
 The model's unit is a standard deviation of the data from their mean, so any unit will do. Data
 are standardised in float64 before they become float32. Densities, samples and σ are in the data's
-own unit.
+own unit. Learned noise is in proportion to the standard deviation of each column of a table.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ UNKNOWN = -1.0
 def init(key: jax.Array, config: Config, data: np.ndarray | None) -> Own:
     """The log-variance; the learned noise starts at the scale of the data. `measure` gives the rest."""
     del key, data
-    stats = {"shift": 0.0, "shift_low": 0.0, "scale": 1.0, "reach": UNKNOWN}
+    stats = {"shift": 0.0, "shift_low": 0.0, "scale": 1.0, "noise": 1.0, "reach": UNKNOWN}
     filled = {name: jnp.full(config.shape, value, jnp.float32) for name, value in stats.items()}
     return Own({"log_var": jnp.zeros((), jnp.float32)}, filled)
 
@@ -60,7 +60,8 @@ def measure(config: Config, data: np.ndarray | Rows) -> Tree:
 
     Returns:
       "shift", the mean, and "shift_low", the digits of it that float32 does not hold; "scale", the
-      standard deviation; "reach", the most standard deviations from the mean, 0 for a constant
+      standard deviation; "noise", that of the column in units of the scale, which the noise of the
+      column is proportional to; "reach", the most standard deviations from the mean, 0 for a constant
       column. A constant column has the scale 1, or its rounding errors if those are larger.
     """
     found = moments.of(data, columns=len(config.shape) == 1)
@@ -75,6 +76,7 @@ def measure(config: Config, data: np.ndarray | Rows) -> Tree:
         "shift": high,
         "shift_low": found.mean - high,
         "scale": scale,
+        "noise": np.where(found.constant, 1.0, found.std / scale),
         "reach": np.where(found.constant, 0.0, reach),
     }
     size = (config.size,)
@@ -159,7 +161,7 @@ def _log_var(config: Config, own: Own) -> jax.Array:
     if config.scale is not None:
         found = 2 * (math.log(config.scale) - log_scale)
         return jnp.clip(found, -LOG_VAR_LIMIT, LOG_VAR_LIMIT)
-    return jnp.broadcast_to(gaussian.soft_limit(own.weights["log_var"]), log_scale.shape)
+    return gaussian.soft_limit(own.weights["log_var"]) + 2 * jnp.log(own.stats["noise"].reshape(-1))
 
 
 def mean(config: Config, own: Own, output: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ import cpvae_jax
 from cpvae_jax import Config, Rows, UserError, likelihoods, models
 from cpvae_jax.data import rows
 from cpvae_jax.distributions import gaussian
+from cpvae_jax.likelihoods import gaussian as gaussian_likelihood
 from cpvae_jax.likelihoods.base import Likelihood
 from cpvae_jax.registry import LIKELIHOODS
 from cpvae_jax.types import Own
@@ -208,13 +209,18 @@ def test_columns_like_pixels_share_a_scale_and_others_do_not(streamed):
     pixels[:, 1] = 3.0  # and one that never changes
     config = Config(shape=(6,), likelihood="gaussian")
 
-    def scales(data):
+    def own(data):
         data = Rows([data[:70], data[70:]]) if streamed else data
-        return np.asarray(measured(GAUSSIAN, config, data).stats["scale"])
+        return measured(GAUSSIAN, config, data)
+
+    def scales(data):
+        return np.asarray(own(data).stats["scale"])
 
     std = pixels.std(axis=0)
     together = np.sqrt(np.mean(np.delete(std, 1) ** 2))
     np.testing.assert_allclose(scales(pixels), [together, 1, *[together] * 4], rtol=1e-6)
+    noise = np.exp(0.5 * np.asarray(gaussian_likelihood._log_var(config, own(pixels))))
+    np.testing.assert_allclose(noise * scales(pixels), np.where(std > 0, std, 1), rtol=1e-5)
     units = pixels * [1, 1, 1, 10, 100, 1000]
     np.testing.assert_allclose(scales(units)[2:], units.std(axis=0)[2:], rtol=1e-6)
     alike = pixels[:, [2, 3, 4, 5, 2, 3]] + [0, 0, 0, 0, 1, 2]
@@ -242,7 +248,7 @@ def test_gaussian_draws_have_the_moments_of_their_density(assert_mean):
 def test_the_noise_is_trained_and_the_constants_of_the_data_are_not():
     own = measured(GAUSSIAN, table(), TABLE)
     assert set(own.weights) == {"log_var"}
-    assert set(own.stats) == {"shift", "shift_low", "scale", "reach"}
+    assert set(own.stats) == {"shift", "shift_low", "scale", "noise", "reach"}
     x = GAUSSIAN.prepare(own, TABLE)
 
     @jax.jit
