@@ -10,7 +10,9 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from cpvae_jax import columns as kinds
 from cpvae_jax import values
+from cpvae_jax.columns import Column
 from cpvae_jax.errors import UserError
 from cpvae_jax.registry import (
     LIKELIHOODS,
@@ -20,7 +22,9 @@ from cpvae_jax.registry import (
     PRIORS,
     REGULARISERS,
     STARTS,
+    TWO_LEVELS,
     VIEWS,
+    parts_of_model,
 )
 
 BINARISE = ("dynamic", "threshold", "none")
@@ -40,9 +44,6 @@ PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
 
 OPTIONS = ("scale", "binarise")
 """Fields that only some likelihoods read; see `Likelihood.options`."""
-
-TWO_LEVELS = "h"
-"""First letter of the name of a two-level model: "hvp" is the prior "vp" on two levels."""
 
 
 def _field(default: Any, help: str, **metadata: Any) -> Any:
@@ -83,7 +84,7 @@ class Config:
     likelihood: str = _field(
         "bernoulli",
         "distribution of x given z and c: bernoulli (grey levels, black and white), gaussian (real "
-        "numbers), or one of your own",
+        "numbers), mixed (a table: a distribution per column), or one of your own",
     )
     scale: float | None = _field(
         None, "Gaussian likelihood: standard deviation in the data's unit; learned if not given"
@@ -101,6 +102,10 @@ class Config:
     )
     groups: tuple[int, ...] | None = _field(
         None, "the category that each of the K components belongs to after `merge`; -1 is pruned"
+    )
+
+    columns: tuple[Column, ...] | None = _field(
+        None, "the columns of a table; the likelihood 'mixed' reads coded rows of them"
     )
 
     def __post_init__(self) -> None:
@@ -121,6 +126,7 @@ class Config:
         values.one_of("binarise", self.binarise, BINARISE)
         values.one_of("category_prior", self.category_prior, CATEGORY_PRIORS)
         values.replace(self, "groups", values.groups(self.K, self.groups))
+        values.replace(self, "columns", kinds.from_any(self.columns))
         self._check_parts()
 
     def _check_parts(self) -> None:
@@ -135,6 +141,8 @@ class Config:
                     f"{option} is {getattr(self, option)!r}, which the likelihood "
                     f"{self.likelihood!r} does not use; leave it out or choose another likelihood."
                 )
+        if self.columns is not None or likelihood.coded:
+            kinds.check_shape(self.columns, self.shape, self.likelihood, coded=likelihood.coded)
         POSTERIORS[self.posterior]
         NETWORKS[self.network].check(self)
 
@@ -196,23 +204,6 @@ class Config:
         if "shape" not in given:
             raise UserError("the configuration has no key 'shape'; it is not that of a model.")
         return cls(**given)
-
-
-def parts_of_model(model: str) -> tuple[str, int]:
-    """The prior and the number of levels that a short name stands for.
-
-    >>> parts_of_model("hvae"), parts_of_model("cp")
-    (('vae', 2), ('cp', 1))
-    """
-    if not isinstance(model, str) or (
-        model not in PRIORS and model.removeprefix(TWO_LEVELS) not in PRIORS
-    ):
-        names = PRIORS.names()
-        raise UserError(
-            f"model is {model!r}; choose one of {', '.join(names)}, or one of these on two levels: "
-            f"{', '.join(TWO_LEVELS + name for name in names)}."
-        )
-    return (model, 1) if model in PRIORS else (model.removeprefix(TWO_LEVELS), 2)
 
 
 @dataclass(frozen=True)

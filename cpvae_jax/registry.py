@@ -147,6 +147,7 @@ LIKELIHOODS = Registry(
     {
         "bernoulli": "cpvae_jax.likelihoods.bernoulli:LIKELIHOOD",
         "gaussian": "cpvae_jax.likelihoods.gaussian:LIKELIHOOD",
+        "mixed": "cpvae_jax.likelihoods.mixed:LIKELIHOOD",
     },
     "cpvae_jax.likelihoods.base:Likelihood",
 )
@@ -196,3 +197,23 @@ STARTS = Registry(
     "cpvae_jax.training.starts.base:StartOrFunction",
 )
 CALLBACKS = Registry("callback", {"tensorboard": "cpvae_jax.training.callbacks:TensorBoard"})
+
+TWO_LEVELS = "h"
+"""First letter of the name of a two-level model: "hvp" is the prior "vp" on two levels."""
+
+
+def parts_of_model(model: str) -> tuple[str, int]:
+    """The prior and the number of levels that a short name stands for.
+
+    >>> parts_of_model("hvae"), parts_of_model("cp")
+    (('vae', 2), ('cp', 1))
+    """
+    if not isinstance(model, str) or (
+        model not in PRIORS and model.removeprefix(TWO_LEVELS) not in PRIORS
+    ):
+        names = PRIORS.names()
+        raise UserError(
+            f"model is {model!r}; choose one of {', '.join(names)}, or one of these on two levels: "
+            f"{', '.join(TWO_LEVELS + name for name in names)}."
+        )
+    return (model, 1) if model in PRIORS else (model.removeprefix(TWO_LEVELS), 2)

@@ -9,8 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from cpvae_jax import api
-from cpvae_jax.config import parts_of_model
-from cpvae_jax.registry import PRIORS
+from cpvae_jax.registry import PRIORS, parts_of_model
 from cpvae_jax.report import scores as scoring
 from cpvae_jax.report.drawing import styled, subplots
 from experiments.figure_source import NAMES, Source, absent, finish

@@ -25,7 +25,8 @@ class Named:
         "digits",
         "digits (included, no download), mnist, fashion_mnist, omniglot, synthetic; the tables iris, "
         "wine, breast_cancer (included), pendigits, optdigits, satimage, letter, penguins (NAME.csv in "
-        "--manual-dir); an .npz file, a folder of images, or a folder of .npy files that stay on disk",
+        "--manual-dir); a table (.csv, .parquet, …), an .npz or .npy file, a folder of images, or a folder "
+        "of .npy files that stay on disk",
     )
 
 

@@ -16,8 +16,7 @@ from cpvae_jax.commands import flags
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.job import Folders
 from cpvae_jax.commands.main import as_process, exit_code
-from cpvae_jax.config import parts_of_model
-from cpvae_jax.registry import PRIORS
+from cpvae_jax.registry import PRIORS, parts_of_model
 from experiments import marks, sweep
 from experiments.sweep import Cell, Sweep
 

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from cpvae_jax import Config, Training, UserError, config, likelihoods
-from cpvae_jax.config import parts_of_model
-from cpvae_jax.registry import LIKELIHOODS, NETWORKS, POSTERIORS, PRIORS
+from cpvae_jax.registry import LIKELIHOODS, NETWORKS, POSTERIORS, PRIORS, parts_of_model
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ LAYERS = (
     ("devices", "processes"),
     ("types",),
     ("config",),
+    ("columns",),
     ("values", "registry", "keys", "errors"),
 )
 """From the top: a module imports from its own layer and from those below it."""

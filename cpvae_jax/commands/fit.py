@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from cpvae_jax.commands import flags
 from cpvae_jax.commands.extend import Extend
 from cpvae_jax.commands.flags import Partial, option
-from cpvae_jax.commands.job import Devices, Folders, Job, Options, Schedule
+from cpvae_jax.commands.job import READING, Devices, Folders, Job, Options, Schedule
 from cpvae_jax.commands.main import exit_code
 from cpvae_jax.config import Config, Training
 
@@ -29,8 +29,9 @@ class Source:
     """The data of `cpvae fit`."""
 
     dataset: str = option(
-        help="an .npz file, a folder of images, a folder of .npy files that stay on disk, or the "
-        "name of a data set that your own file registers",
+        help="a table (.csv, .tsv, .parquet, .feather, .xlsx, .h5ad), an .npz or .npy file, a folder of "
+        "images, a folder of .npy files that stay on disk, or the name of a data set that your own file "
+        "registers",
         metavar="DATA",
         positional=True,
     )
@@ -66,7 +67,7 @@ def numbers_of_categories(text: str) -> int | str:
 
 MODEL = Partial(
     Config,
-    without=("shape", "groups"),
+    without=("shape", "groups", "columns"),
     change={
         "K": {
             "help": "number of categories, mixture components or pseudo-inputs; or numbers to choose "
@@ -77,7 +78,7 @@ MODEL = Partial(
         "likelihood": {"default": "auto, which takes the one that suits the data"},
     },
 )
-"""The flags of the model. The shape is that of the data, and `merge` sets the groups."""
+"""The flags of the model. Shape and columns are those of the data, and `merge` sets the groups."""
 
 TRAINING = Partial(Training, change={"regularisers": {"flag": "regulariser", "metavar": "NAME=W"}})
 """The flags of the training; those not given follow from the recipe and the data set."""
@@ -124,19 +125,19 @@ def parse(
       data_options: a dataclass whose fields are options of the caller's data sets.
     """
     own = [] if data_options is None else [Partial(data_options)]
-    data, folders, *given = flags.parse(
+    data, folders, reading, *given = flags.parse(
         argv,
         program=program,
         description=DESCRIPTION,
         groups={
-            "data": [source, Folders, *own],
+            "data": [source, Folders, READING, *own],
             "model (the defaults are those of the paper's section 5)": [Extend, ShortName, MODEL],
             "training (those not given follow from the recipe)": [Schedule, TRAINING],
             "devices and processes": [Devices],
             "run and output": [Options],
         },
     )
-    options_of_data = given.pop(0) if own else {}
+    options_of_data = {**reading, **(given.pop(0) if own else {})}
     extend, name, model, schedule, training, devices, options = given
     numbers = model.pop("K") if isinstance(model.get("K"), str) else None
     if model.get("likelihood") == "auto":
@@ -162,6 +163,7 @@ def written(job: Job, *, data_options: type | None = None) -> list[str]:
     own = [] if data_options is None else flags.written(Partial(data_options), job.data_options)
     return [
         *own,
+        *flags.written(READING, job.data_options),
         *flags.written(Folders, asdict(job.folders)),
         *flags.written(ShortName, job.model),
         *flags.written(MODEL, {**job.model, "K": job.numbers or job.model.get("K")}),

@@ -5,13 +5,15 @@ The flags are made from these records; a program that starts many runs makes the
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cpvae_jax import columns as kinds
 from cpvae_jax.commands.extend import Extend
-from cpvae_jax.commands.flags import option, seed
+from cpvae_jax.commands.flags import Partial, option, seed
 
 PAPER = "paper"
 """With this recipe, a data set's own training settings apply."""
@@ -34,6 +36,49 @@ class Folders:
     def named(self) -> dict[str, Path | None]:
         """The folders as keyword arguments of `cpvae_jax.data.load`."""
         return asdict(self)
+
+
+def kind_of_column(text: str) -> tuple[str, str]:
+    """A column and its kind, from NAME=KIND.
+
+    >>> kind_of_column("rating=ordinal")
+    ('rating', 'ordinal')
+    """
+    name, equals, kind = text.rpartition("=")
+    if not equals or not name or kind not in kinds.KINDS:
+        raise argparse.ArgumentTypeError(
+            f"{text} is no column with a kind; give NAME=KIND, with a kind of {', '.join(kinds.KINDS)}"
+        )
+    return name, kind
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files of the user's own are read."""
+
+    label_column: str | None = option(
+        None, "table: column of the classes, which are used for scores only", metavar="NAME"
+    )
+    id_column: str | None = option(
+        None, "table: column that names the rows; it is not used in training", metavar="NAME"
+    )
+    drop_columns: tuple[str, ...] = option((), "table: columns to leave out", metavar="NAME")
+    columns: tuple[tuple[str, str], ...] = option(
+        (),
+        f"table: kind of a column, in place of the one inferred: {', '.join(kinds.KINDS)}",
+        metavar="NAME=KIND",
+        type=kind_of_column,
+        flag="column",
+    )
+    resize: str | None = option(
+        None,
+        "images: bring all to this size, 32 or WIDTHxHEIGHT; they are scaled and cut at the centre",
+        metavar="SIZE",
+    )
+
+
+READING = Partial(Reading)
+"""The flags of reading; only those that are given go to the loader."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 
 from cpvae_jax import data, likelihoods
 from cpvae_jax.commands.job import PAPER, Job
-from cpvae_jax.config import Config, Training, parts_of_model
+from cpvae_jax.config import Config, Training
 from cpvae_jax.data import Dataset
 from cpvae_jax.errors import UserError
-from cpvae_jax.registry import PRIORS, RECIPES
+from cpvae_jax.registry import LIKELIHOODS, PRIORS, RECIPES, parts_of_model
 from cpvae_jax.storage import run_folder
 from cpvae_jax.training import continuing, numbers
 from cpvae_jax.training import recipe as recipes
@@ -24,10 +24,14 @@ from cpvae_jax.training import recipe as recipes
 
 def load_data(job: Job) -> Dataset:
     """The data set of a job."""
+    options = dict(job.data_options)
+    likelihood = job.model.get("likelihood")
+    if likelihood is not None and data.is_table(job.dataset):
+        options["coded"] = LIKELIHOODS[likelihood].coded
     with warnings.catch_warnings():
         # The command prints these notes with the source of the data.
         warnings.filterwarnings("ignore", "reading ", UserWarning)
-        return data.load(job.dataset, **job.folders.named(), **job.data_options)
+        return data.load(job.dataset, **job.folders.named(), **options)
 
 
 def model_config(job: Job, found: Dataset) -> Config:
@@ -41,7 +45,7 @@ def model_config(job: Job, found: Dataset) -> Config:
         numbers.check_prior(model.get("prior", Config.prior))
     if "K" not in model and PRIORS[model.get("prior", Config.prior)].single:
         model["K"] = 1
-    config = Config(shape=found.shape, **model)
+    config = Config(shape=found.shape, columns=found.columns, **model)
     suited = RECIPES[recipe(job, config)].model(found.shape, len(found.train))
     return replace(config, **{name: value for name, value in suited.items() if name not in model})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cpvae_jax.columns import Columns
 from cpvae_jax.data.conversion import finite
 from cpvae_jax.data.labels import known
 from cpvae_jax.data.rows import Rows
@@ -24,12 +25,14 @@ class Dataset:
       train_labels, valid_labels, test_labels: Class labels `[N]`, or None if unknown: whole
         numbers from 0, with -1 for an example without a label. They are used for scoring only.
       kind: "grey" for black and white ink and its grey levels, "real" for photographs and other
-        real numbers. It decides which likelihood is the default.
+        real numbers, "table" for coded rows (`cpvae_jax.columns`). It decides which likelihood is
+        the default.
       source: Where the data come from and how they were split; if the kind was judged, the
         reason; what was converted or left out.
       class_names: The name of each label, or None.
       training: Default training settings of this data set, by field of `cpvae_jax.Training`.
         Flags of the command override them.
+      columns: The columns of a table that has names, or None.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Dataset:
     source: str
     class_names: tuple[str, ...] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    columns: Columns | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

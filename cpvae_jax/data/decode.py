@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def decode(root: Path, files: Sequence[Path]) -> Arrays:
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+
+def decode(root: Path, files: Sequence[Path], resize: Size | None = None) -> Arrays:
     """Returns all images in one array, and notes on what was converted.
 
     Two passes: the first looks at sizes, modes and unusual levels, which are judged over all
@@ -30,6 +35,8 @@ def decode(root: Path, files: Sequence[Path]) -> Arrays:
     Args:
       root: The folder, for messages.
       files: The image files, at least one.
+      resize: Height and width to bring all images to. Each is scaled to cover them, and what lies
+        beyond is cut off at both sides alike.
 
     Returns:
       "images", uint8 `[N, H, W]` if all are grey, otherwise `[N, H, W, 3]`; and "notes", strings.
@@ -42,8 +49,9 @@ def decode(root: Path, files: Sequence[Path]) -> Arrays:
     for file in files:
         with _opened(file) as image:
             survey.add(image, printable(file.relative_to(root)))
-    survey.check()
-    _check_memory(root, survey.size)
+    survey.check(one_size=resize is None)
+    size = survey.size if resize is None else len(files) * math.prod(resize) * survey.depth
+    _check_memory(root, size)
     images: np.ndarray | None = None
     turned = 0
     for number, file in enumerate(files):
@@ -51,6 +59,8 @@ def decode(root: Path, files: Sequence[Path]) -> Arrays:
             stored = _pixels(image, survey)
             pixels = _upright(image, stored)
         turned += pixels is not stored
+        if resize is not None:
+            pixels = _resized(pixels, resize)
         if images is None:
             images = np.empty((len(files), *pixels.shape), np.uint8)
         if pixels.shape != images.shape[1:]:
@@ -60,6 +70,8 @@ def decode(root: Path, files: Sequence[Path]) -> Arrays:
         images[number] = pixels
     assert images is not None
     notes = survey.notes()
+    if resize is not None:
+        notes.append(f"images of any size: scaled and cut to {resize[1]}x{resize[0]} pixels")
     if turned:
         notes.append(f"images turned as their EXIF orientation says: {turned}")
     top = levels.few(int(images.max()))
@@ -67,6 +79,16 @@ def decode(root: Path, files: Sequence[Path]) -> Arrays:
         images = levels.scaled(images, top)
         notes.append(levels.note(top, "the images"))
     return {"images": images, "notes": np.array(notes, dtype=np.str_)}
+
+
+def _resized(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """Returns pixels scaled to cover a size and cut at their centre."""
+    import PIL.Image
+    import PIL.ImageOps
+
+    image = PIL.Image.fromarray(np.ascontiguousarray(pixels))
+    fitted = PIL.ImageOps.fit(image, size[::-1], PIL.Image.Resampling.LANCZOS)
+    return np.asarray(fitted)
 
 
 def _check_memory(root: Path, size: int) -> None:

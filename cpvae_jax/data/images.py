@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from cpvae_jax.data import kinds, notes
 from cpvae_jax.data.cache import cached
 from cpvae_jax.data.dataset import Dataset, gather, split, tenth
-from cpvae_jax.data.decode import decode
+from cpvae_jax.data.decode import Size, decode
 from cpvae_jax.data.labels import as_labels
 from cpvae_jax.data.parts import PARTS, Split, carve, own_split
 from cpvae_jax.data.paths import denied, printable
@@ -23,7 +24,7 @@ from cpvae_jax.errors import UserError
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
 
 
-def load(folder: Path, places: Places) -> Dataset:
+def load(folder: Path, places: Places, resize: str | int | None = None) -> Dataset:
     """Returns the images in `folder` and its subfolders.
 
     Examples are uint8: `[H, W]` if all images are grey, otherwise `[H, W, 3]`. Levels of more than
@@ -40,8 +41,9 @@ def load(folder: Path, places: Places) -> Dataset:
     Grey images are "grey" or "real" by their histogram (`kinds`), and colours are "real".
 
     Args:
-      folder: The folder of images, all of one size.
+      folder: The folder of images, all of one size unless `resize` is given.
       places: Its `cache_dir` keeps the decoded images.
+      resize: Size to bring all images to, such as 32 or "64x48", width x height; see `decode`.
 
     Raises:
       UserError: There is no image, a file or folder cannot be read, the sizes differ, the levels
@@ -57,7 +59,9 @@ def load(folder: Path, places: Places) -> Dataset:
         )
     inside = [file.relative_to(root) for file in files]
     own = own_split(inside, shown)
-    found = cached(places.cache_dir, "images", root, files, lambda: decode(root, files))
+    to = None if resize is None else as_size(resize)
+    name = "images" if to is None else f"images-{to[1]}x{to[0]}"
+    found = cached(places.cache_dir, name, root, files, lambda: decode(root, files, to))
     images, told = found["images"], [*found["notes"].tolist(), *skipped]
     # Too few examples may be due to what was left out.
     of = f"{shown} ({'; '.join(told)})" if told else shown
@@ -78,6 +82,23 @@ def load(folder: Path, places: Places) -> Dataset:
         source=" ".join(filter(None, (how, reason, notes.say(f"the images in {shown}", told)))),
         class_names=class_names,
     )
+
+
+def as_size(given: str | int) -> Size:
+    """Height and width, from one number or from width x height.
+
+    Raises:
+      UserError: It is no such size.
+
+    >>> as_size(32), as_size("64x48")
+    ((32, 32), (48, 64))
+    """
+    found = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", str(given))
+    if not found:
+        raise UserError(
+            f"resize is {given!r}: give a number of pixels such as 32, or width x height, such as 64x48."
+        )
+    return int(found[2] or found[1]), int(found[1])
 
 
 def _as_split(

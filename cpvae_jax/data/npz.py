@@ -1,12 +1,13 @@
 """The user's own arrays, from an `.npz` file."""
 
+import math
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from cpvae_jax.data import kinds, levels, notes
-from cpvae_jax.data.archive import read_npz
+from cpvae_jax.data.archive import check_size, read_npz
 from cpvae_jax.data.cache import Arrays
 from cpvae_jax.data.conversion import finite
 from cpvae_jax.data.dataset import Dataset
@@ -16,6 +17,31 @@ from cpvae_jax.data.paths import denied, printable
 from cpvae_jax.errors import UserError
 
 _KEYS = ("x", "y", *PARTS, *(f"{part}_labels" for part in PARTS))
+_SPARSE = {"data", "indices", "indptr", "shape"}
+"""The keys of a matrix that `scipy.sparse.save_npz` wrote."""
+
+
+def _spellings() -> dict[str, str]:
+    """Other names of the keys, as Keras, MedMNIST and scikit-learn write them, in lower case."""
+    found = dict.fromkeys(("data", "images", "features"), "x")
+    found |= dict.fromkeys(("labels", "label", "target", "targets"), "y")
+    for part, names in {"train": ("train",), "valid": ("valid", "val"), "test": ("test",)}.items():
+        for name in names:
+            examples = (
+                f"x_{name}",
+                f"{name}_x",
+                f"{name}_images",
+                f"{name}_data",
+                f"{name}_features",
+                name,
+            )
+            found |= dict.fromkeys(examples, part)
+            labels = (f"y_{name}", f"{name}_y", f"{name}_label", f"{name}_labels", f"{name}_target")
+            found |= dict.fromkeys((*labels, f"{name}_targets"), f"{part}_labels")
+    return found | {key: key for key in _KEYS}
+
+
+_SPELLINGS = _spellings()
 _LISTED = 5  # unknown keys in a message; an archive may have thousands
 
 
@@ -27,6 +53,10 @@ def load(path: Path) -> Dataset:
     - `x`, and optionally labels `y`; a fixed permutation splits them 80/10/10.
     - `train`, and optionally `valid`, `test`, `train_labels`, `valid_labels` and `test_labels`.
       A missing part is a tenth of `train`, drawn by a fixed permutation.
+
+    Usual names stand for these: `X`, `data`, `images`; `target`, `labels`; `x_train`, `train_images`,
+    `y_test`, `val_labels`, … A matrix of `scipy.sparse.save_npz` is read too, and so is an `.npy` file,
+    as `x`.
 
     Examples have any shape. Values are converted as follows:
 
@@ -81,21 +111,7 @@ def load(path: Path) -> Dataset:
 def _read(path: Path) -> Arrays:
     """Returns the arrays with known keys; examples have at least two axes."""
     shown = printable(path)
-    try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise UserError(f"{shown} is not an .npz file: write one with numpy.savez.")
-        found, arrays = read_npz(path, _KEYS.__contains__)
-    except UserError:
-        raise
-    except PermissionError as error:
-        raise denied(path) from error
-    # A damaged file can raise almost any exception.
-    except Exception as error:
-        raise UserError(
-            f"{shown} cannot be read ({error}): write plain arrays of numbers, not Python objects, "
-            "with numpy.savez."
-        ) from error
+    found, arrays = _opened(path)
     if ("x" in arrays) == ("train" in arrays):
         names = ", ".join(found[:_LISTED]) + f" and {len(found) - _LISTED} more" * (
             len(found) > _LISTED
@@ -114,6 +130,66 @@ def _read(path: Path) -> Arrays:
         if not is_labels and array.ndim == 1:
             arrays[key] = array[:, None]
     return arrays
+
+
+def _opened(path: Path) -> tuple[list[str], Arrays]:
+    """Returns the keys of a file, and its arrays under the names that `load` describes."""
+    shown = printable(path)
+    try:
+        with path.open("rb") as file:
+            if file.read(6) == np.lib.format.MAGIC_PREFIX:
+                file.seek(0)
+                check_size(path.stat().st_size)
+                return ["x"], {"x": np.lib.format.read_array(file, allow_pickle=False)}
+            if not zipfile.is_zipfile(file):
+                raise UserError(
+                    f"{shown} is not an .npz file: write one with numpy.savez, or give a table that ends in "
+                    ".csv, .tsv, .parquet, .feather or .xlsx."
+                )
+        found, _ = read_npz(path, lambda key: False)
+        if set(found) >= _SPARSE:
+            return ["x"], {"x": _dense(path)}
+        chosen = _chosen(found, shown)
+        arrays = read_npz(path, chosen.__contains__)[1]
+        return found, {chosen[key]: array for key, array in arrays.items()}
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise denied(path) from error
+    # A damaged file can raise almost any exception.
+    except Exception as error:
+        raise UserError(
+            f"{shown} cannot be read ({error}): write plain arrays of numbers, not Python objects, "
+            "with numpy.savez."
+        ) from error
+
+
+def _chosen(found: list[str], shown: str) -> dict[str, str]:
+    """Returns what each key that is read stands for; a key under its own name takes precedence."""
+    chosen = {key: key for key in found if key in _KEYS}
+    others: dict[str, list[str]] = {}
+    for key in found:
+        meant = _SPELLINGS.get(key.lower())
+        if meant is not None and meant not in chosen.values():
+            others.setdefault(meant, []).append(key)
+    if "train" in chosen or "train" in others:  # then "data" or "target" is something else
+        others = {meant: keys for meant, keys in others.items() if meant not in ("x", "y")}
+    for meant, keys in others.items():
+        if len(keys) > 1:
+            raise UserError(
+                f"{shown} has the keys {', '.join(keys)}, which may all be {meant}: rename the one to read to {meant}."
+            )
+        chosen[keys[0]] = meant
+    return chosen
+
+
+def _dense(path: Path) -> np.ndarray:
+    """Returns a sparse matrix as an array."""
+    import scipy.sparse
+
+    matrix = scipy.sparse.load_npz(path)
+    check_size(math.prod(matrix.shape) * matrix.dtype.itemsize)
+    return matrix.toarray()
 
 
 def _carve(shown: str, arrays: Arrays, missing: list[str]) -> None:

@@ -13,7 +13,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Protocol
 
-from cpvae_jax.data import arrays, images, npz
+from cpvae_jax.data import arrays, images, npz, readers, tables
 from cpvae_jax.data.dataset import Dataset
 from cpvae_jax.data.paths import denied, printable
 from cpvae_jax.data.places import Places
@@ -71,14 +71,15 @@ def load(
     converted or left out.
 
     Args:
-      name: A name in `SOURCES`, or the path of an `.npz` file, of a folder of images, or of a
-        folder of `.npy` files, whose training examples stay on disk. A name takes precedence
-        over a path; write `./mnist` for a folder called `mnist`.
+      name: A name in `SOURCES`, or the path of a table (`readers`), of an `.npz` or `.npy` file, of a
+        folder of images, or of a folder of `.npy` files, whose training examples stay on disk. A name
+        takes precedence over a path; write `./mnist` for a folder called `mnist`.
       data_dir: The folder of TensorFlow Datasets; by default TFDS_DATA_DIR, otherwise
         `~/tensorflow_datasets`.
       manual_dir: Original files that you downloaded; by default `downloads/manual` in `data_dir`.
       cache_dir: Decoded arrays; by default CPVAE_JAX_CACHE, otherwise `~/.cache/cpvae_jax`.
-      **options: Options of the loader, such as `num` and `seed` of a synthetic data set.
+      **options: Options of the loader, such as `num` and `seed` of a synthetic data set; for tables the
+        fields of `tables.Choice`, for folders of images `resize`.
 
     Raises:
       UserError: The name is unknown, an option does not apply, or the data cannot be found or
@@ -92,24 +93,36 @@ def load(
         loader: Loader = SOURCES[given]
         _check_options(given, options, signature(loader).parameters)
         return loader(places, **options)
-    _check_options(given, options, {})
-    return _at(given, places)
+    return _at(given, places, options)
 
 
-def _at(given: str, places: Places) -> Dataset:
+def _at(given: str, places: Places, options: Mapping[str, Any]) -> Dataset:
     """Returns the data set at a path."""
     path = folders.given(given, "the data set")
     mode = _mode(path)
     if mode is None:
         raise UserError(_unknown(given, path))
+    if stat.S_ISREG(mode) and readers.is_table(path):
+        _check_options(given, options, signature(tables.Choice).parameters)
+        return tables.load(path, places, tables.Choice(**options))
+    if stat.S_ISDIR(mode) and not arrays.found_in(path):
+        _check_options(given, options, {"resize": signature(images.load).parameters["resize"]})
+        return images.load(path, places, **options)
+    _check_options(given, options, {})
     if stat.S_ISDIR(mode):
-        return arrays.load(path) if arrays.found_in(path) else images.load(path, places)
+        return arrays.load(path)
     if stat.S_ISREG(mode):
         return npz.load(path)
     raise UserError(
         f"{printable(path)} is neither a file nor a folder, but a pipe, a socket or a device: give "
-        "the path of an .npz file or of a folder."
+        "the path of a table, an .npz file or a folder."
     )
+
+
+def is_table(name: str | os.PathLike) -> bool:
+    """Returns whether `load` would read a table from a file, rather than a data set with that name."""
+    given = os.fsdecode(name)
+    return given not in SOURCES and readers.is_table(Path(given))
 
 
 def _mode(path: Path) -> int | None:
@@ -151,7 +164,9 @@ def _unknown(given: str, path: Path) -> str:
             "in a copy of the repository. "
         )
     missing = (
-        f"{shown} does not exist" if path.suffix == ".npz" else f"There is no data set {shown}"
+        f"{shown} does not exist"
+        if path.suffix in (".npz", ".npy") or readers.is_table(path)
+        else f"There is no data set {shown}"
     )
     return f"{missing}{'; ' if meant else ': '}{meant}{_choices(bool(meant))}"
 
@@ -160,7 +175,10 @@ def _choices(begins: bool = False) -> str:
     """Returns what can be given in place of an unknown name."""
     known = SOURCES.names()
     words = f"choose one of {', '.join(known)}, or give" if known else "give"
-    words += " the path of an .npz file, a folder of images or a folder of .npy files."
+    words += (
+        " the path of a table (.csv, .parquet, …), an .npz or .npy file, a folder of images or a folder of "
+        ".npy files."
+    )
     return words[0].upper() + words[1:] if begins else words
 
 

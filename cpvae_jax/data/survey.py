@@ -113,9 +113,9 @@ class Survey:
             self._weight += alpha.sum()
             self._light += (alpha * np.asarray(image.convert("RGBA").convert("L"))).sum()
 
-    def check(self) -> None:
+    def check(self, *, one_size: bool = True) -> None:
         """Raises a `UserError` unless all images can become one array of 8 bits."""
-        if len(self._sizes) > 1:
+        if one_size and len(self._sizes) > 1:
             raise self.differing(*list(self._sizes.values())[:2])
         is_black_ink = self._wide_high == 0 and self._clear
         if self._wide and self._wide_high < _FEW_LEVELS and not is_black_ink:
@@ -143,7 +143,7 @@ class Survey:
         (first, (w1, h1)), (second, (w2, h2)) = one, other
         return UserError(
             f"The images in {self.root} differ in size: {first} has {w1}x{h1} pixels and {second} "
-            f"{w2}x{h2}: resize all to one size."
+            f"{w2}x{h2}: resize all to one size, such as by --resize {min(w1, w2)}x{min(h1, h2)}."
         )
 
     @property
@@ -155,7 +155,12 @@ class Survey:
     def size(self) -> int:
         """The number of bytes that all images take with 8 bits."""
         width, height = next(iter(self._sizes))
-        return (self._greys + self._colours) * width * height * (1 if self.grey else 3)
+        return (self._greys + self._colours) * width * height * self.depth
+
+    @property
+    def depth(self) -> int:
+        """The numbers per pixel: 1, or 3 with colours."""
+        return 1 if self.grey else 3
 
     @property
     def ground(self) -> int:

@@ -201,10 +201,11 @@ class Likelihood(NamedTuple):
         learned, such as VampPrior's pseudo-inputs.
       from_input: The inverse of `to_input`, kept finite.
       options: Fields of `Config` that it reads, of those in `config.OPTIONS`.
-      suits: The kind of data that it is the default for: "grey", "real" or none.
+      suits: The kind of data that it is the default for: "grey", "real", "table" or none.
       description: What it takes the data for, in a few words; printed at the start of a run.
       measure, prepare, restore, compare: The unit of the data; by default the model's is the same.
       limits: The least and the largest x in the model's unit; altered copies of x stay within.
+      coded: Whether x is a coded row of the columns of a table, see `cpvae_jax.columns`.
     """
 
     init: Init
@@ -226,3 +227,4 @@ class Likelihood(NamedTuple):
     restore: Restore = same
     compare: Compare = refuse_beyond_float32
     limits: tuple[float, float] = (-math.inf, math.inf)
+    coded: bool = False

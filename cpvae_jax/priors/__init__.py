@@ -7,10 +7,10 @@ docs/extending.md.
 
 from __future__ import annotations
 
-from cpvae_jax.config import TWO_LEVELS, Config
+from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.priors.base import Prior
-from cpvae_jax.registry import PRIORS
+from cpvae_jax.registry import PRIORS, TWO_LEVELS
 
 names = PRIORS.names
 

@@ -210,7 +210,7 @@ def test_a_name_that_is_not_utf8_is_shown(tmp_path):
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"gone\.npz' does not exist: .* path of an \.npz file"):
+    with pytest.raises(UserError, match=r"gone\.npz' does not exist: .* an \.npz or \.npy file"):
         load(tmp_path / "gone.npz")
     (tmp_path / "text.npz").write_text("hello")
     with pytest.raises(UserError, match=r"text.npz is not an .npz file"):

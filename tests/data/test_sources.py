@@ -43,7 +43,7 @@ def test_an_unknown_name_suggests_the_closest(mine, tmp_path):
 
 def test_without_names_only_paths_are_suggested(monkeypatch):
     monkeypatch.setattr(SOURCES, "names", lambda: [])
-    with pytest.raises(UserError, match=r"no data set 'zzz': give the path of an \.npz file"):
+    with pytest.raises(UserError, match=r"no data set 'zzz': give the path of a table"):
         load("zzz")
 
 
@@ -62,9 +62,9 @@ def test_a_path_has_no_options(tmp_path):
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "data.csv").write_text("1,2")
-    with pytest.raises(UserError, match=r"data.csv is not an .npz file"):
-        load(tmp_path / "data.csv")
+    (tmp_path / "data.dat").write_text("1,2")
+    with pytest.raises(UserError, match=r"data.dat is not an .npz file"):
+        load(tmp_path / "data.dat")
 
 
 @pytest.mark.parametrize("name", ["MINE", "mime", "Miine", "mines"])
@@ -110,7 +110,7 @@ def test_nothing_similar_suggests_nothing(tmp_path):
 @pytest.mark.parametrize("name", ["", " ", "\t\n", b"", None, 3])
 def test_an_empty_name_is_not_the_current_folder(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"The data set is .*: .*give the path of an \.npz file"):
+    with pytest.raises(UserError, match=r"The data set is .*: .*give the path of a table"):
         load(name)
 
 

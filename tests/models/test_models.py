@@ -17,11 +17,10 @@ from cpvae_jax import (
     posteriors,
     priors,
 )
-from cpvae_jax.config import parts_of_model
 from cpvae_jax.evaluation.estimates import ESTIMATORS
 from cpvae_jax.models import cpvae, marginal, parts, start
 from cpvae_jax.objectives.base import Progress, gradient
-from cpvae_jax.registry import LIKELIHOODS, PRIORS
+from cpvae_jax.registry import LIKELIHOODS, PRIORS, parts_of_model
 
 B, X, D, S = 5, 3, 2, 7
 KEYS = jax.random.split(jax.random.key(5), 20)

@@ -13,13 +13,12 @@ import pytest
 
 import cpvae_jax
 from cpvae_jax import Config, likelihoods, models, posteriors, priors
-from cpvae_jax.config import parts_of_model
 from cpvae_jax.distributions import categorical, gaussian, mixture
 from cpvae_jax.distributions.gaussian import Spread
 from cpvae_jax.evaluation import estimates
 from cpvae_jax.evaluation.estimates import ESTIMATORS
 from cpvae_jax.models import cpvae, start
-from cpvae_jax.registry import PRIORS
+from cpvae_jax.registry import PRIORS, parts_of_model
 from cpvae_jax.types import Own
 
 FAR_LOGIT, FAR_LOG_VAR = 1e4, 1e6

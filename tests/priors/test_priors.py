@@ -9,10 +9,9 @@ from scipy.stats import multivariate_normal
 
 import cpvae_jax
 from cpvae_jax import Config, Training, UserError, initialise, models, priors
-from cpvae_jax.config import parts_of_model
 from cpvae_jax.distributions.mixture import Diagonal
 from cpvae_jax.models import marginal, parts
-from cpvae_jax.registry import LIKELIHOODS, PRIORS
+from cpvae_jax.registry import LIKELIHOODS, PRIORS, parts_of_model
 from cpvae_jax.training import program
 
 B, X, K, D = 5, 3, 4, 2
