@@ -21,18 +21,23 @@ if TYPE_CHECKING:
         sample,
         save,
     )
+    from cpvae_jax.columns import Column
     from cpvae_jax.config import Config, Training
     from cpvae_jax.data.rows import Rows
     from cpvae_jax.errors import UserError
+    from cpvae_jax.estimator import CPVAE
     from cpvae_jax.evaluation.aggregate import aggregated_posterior
     from cpvae_jax.evaluation.decomposition import decomposition
     from cpvae_jax.evaluation.estimates import bound, bound_terms, log_likelihood
+    from cpvae_jax.evaluation.imputation import impute
     from cpvae_jax.merging import merge, prune
     from cpvae_jax.training.fit import Fit, fit
     from cpvae_jax.training.selection import Selection, select
     from cpvae_jax.types import Params, Posterior, Terms
 
 __all__ = [
+    "CPVAE",
+    "Column",
     "Config",
     "Fit",
     "Params",
@@ -49,6 +54,7 @@ __all__ = [
     "decomposition",
     "encode",
     "fit",
+    "impute",
     "initialise",
     "load",
     "log_likelihood",
@@ -64,12 +70,15 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "api": ("decode", "encode", "initialise", "load", "predict", "reconstruct", "sample", "save"),
+    "columns": ("Column",),
     "config": ("Config", "Training"),
     "data.rows": ("Rows",),
     "errors": ("UserError",),
+    "estimator": ("CPVAE",),
     "evaluation.aggregate": ("aggregated_posterior",),
     "evaluation.decomposition": ("decomposition",),
     "evaluation.estimates": ("bound", "bound_terms", "log_likelihood"),
+    "evaluation.imputation": ("impute",),
     "merging": ("merge", "prune"),
     "training.fit": ("Fit", "fit"),
     "training.selection": ("Selection", "select"),

@@ -17,6 +17,7 @@ import numpy as np
 
 from cpvae_jax import likelihoods
 from cpvae_jax.config import Config
+from cpvae_jax.data import coding, frames
 from cpvae_jax.data.conversion import NotFinite, as_numbers, check_dtype, concrete, finite, native
 from cpvae_jax.data.dataset import Dataset, check
 from cpvae_jax.data.rows import CHECKED, Rows
@@ -114,6 +115,9 @@ def examples(config: Config, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shaped(config: Config, given: Any, name: str) -> Any:
     """Returns numbers of any container and dtype as an array [N, *shape] or `Rows`."""
+    if config.columns is not None and frames.is_frame(given):
+        coded = likelihoods.of(config).coded
+        given = coding.rows_of(config.columns, given, name, coded=coded)
     if isinstance(given, Rows):
         shape(config, given, name)
         check_dtype(given.dtype, name)
@@ -164,6 +168,11 @@ def shape(config: Config, array: np.ndarray | jax.Array | Rows, name: str) -> No
     """Raises a `UserError` unless an array holds examples [B, *shape], or flat ones [B, X]."""
     if len(array.shape) < 1 or array.shape[1:] not in (config.shape, (config.size,)):
         wanted = ", ".join(map(str, ("B", *config.shape)))
+        if likelihoods.of(config).coded:
+            raise UserError(
+                f"{name} has the shape {array.shape}; this model takes rows of a table, so give a data frame with "
+                f"its {len(config.columns or ())} columns, or coded rows of shape ({wanted})."
+            )
         raise UserError(
             f"{name} has the shape {array.shape}; this model takes examples of shape ({wanted}), so "
             "add or drop an axis, or resize them."

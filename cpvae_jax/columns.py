@@ -40,6 +40,7 @@ class Column:
       kind: "real", "positive" (numbers above 0, on a logarithmic scale), "count" (whole numbers from
         0), "binary" (two levels), "categorical" or "ordinal" (levels in order).
       levels: The values of a column of levels; of an ordinal one in ascending order.
+      whole: Whether all numbers were whole in training, so that new ones are rounded.
 
     Raises:
       UserError: The kind is unknown, or the levels do not suit it.
@@ -55,10 +56,12 @@ binary, categorical, ordinal.
     name: str
     kind: str
     levels: tuple[Level, ...] = ()
+    whole: bool = False
 
     def __post_init__(self) -> None:
         values.one_of(f"the kind of column {self.name!r}", self.kind, KINDS)
         values.replace(self, "levels", tuple(self.levels))
+        values.replace(self, "whole", bool(self.whole) or self.kind == COUNT)
         if len(set(self.levels)) != len(self.levels):
             raise UserError(f"column {self.name!r} has a level twice; give each once.")
         if self.kind in NUMBERS and self.levels:
@@ -88,7 +91,7 @@ def from_any(given: Iterable[Any] | None) -> Columns | None:
       UserError: An entry is no column, a name comes twice, or there is none.
 
     >>> from_any([{"name": "age", "kind": "real"}])
-    (Column(name='age', kind='real', levels=()),)
+    (Column(name='age', kind='real', levels=(), whole=False),)
     """
     if given is None:
         return None

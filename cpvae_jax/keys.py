@@ -55,6 +55,9 @@ PURPOSES = {
         "generation scores",
         "generation picture",
         "paper figures",
+        # Rows drawn by their weights (`training.weights`); missing values (`evaluation.imputation`)
+        "weights",
+        "imputation",
     )
 }
 """What random keys are for, and the constant that each purpose folds into a key."""

@@ -16,6 +16,7 @@ MODULES = {
 }
 LAYERS = (
     ("commands",),
+    ("estimator",),
     ("report",),
     ("api",),
     ("training",),

@@ -31,6 +31,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "fit": Command("cpvae_jax.commands.fit", "train a model, score it and draw pictures"),
+    "predict": Command("cpvae_jax.commands.predict", "assign rows to the categories of a model"),
+    "impute": Command("cpvae_jax.commands.impute", "fill the gaps of a table"),
     "sample": Command("cpvae_jax.commands.sample", "draw new examples from a trained model"),
 }
 

@@ -14,6 +14,7 @@ from cpvae_jax.commands.start import start_jax
 from cpvae_jax.errors import UserError
 
 FORMATS = (".png", ".npz")
+"""Files of examples; those of a table may also be written as a table."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Draw:
     num: int = option(64, "number of examples")
     out: Path = option(
         Path("samples.png"),
-        "file to write: .png for a picture of images, or .npz for the numbers as array x",
+        "file to write: .png for a picture of images, .npz for the numbers as array x, or for the rows of a "
+        "table .csv, .tsv, .parquet or .feather",
     )
     seed: int = option(0, "seed of the draws", type=flags.seed)
     weights: str | None = option(
@@ -36,7 +38,9 @@ class Draw:
         "(default: q(c) if the model infers c, otherwise p(c))",
         choices=("aggregate", "uniform", "prior"),
     )
-    draw: bool = option(False, "draw x from p(x|z, c) instead of taking its mean")
+    draw: bool = option(
+        False, "draw x from p(x|z, c) instead of taking its mean; the rows of a table always are"
+    )
 
 
 def main(argv: Sequence[str] | None = None, *, program: str = "cpvae sample") -> int:
@@ -63,13 +67,16 @@ def write_samples(draw: Draw, files: Sequence[Path] = ()) -> None:
     import jax
     import numpy as np
 
-    from cpvae_jax import api
+    from cpvae_jax import api, likelihoods
+    from cpvae_jax.data import coding, writers
     from cpvae_jax.keys import purpose
     from cpvae_jax.report import drawing
     from cpvae_jax.storage.run_folder import SCORES, result, writing
 
-    if draw.out.suffix not in FORMATS:
-        raise UserError(f"--out is {draw.out}; its name must end in {' or '.join(FORMATS)}.")
+    as_table = draw.out.suffix.lower() in writers.SUFFIXES
+    if draw.out.suffix not in FORMATS and not as_table:
+        endings = ", ".join((*FORMATS, *writers.SUFFIXES))
+        raise UserError(f"--out is {draw.out}; its name must end in one of {endings}.")
     start_jax()
     extend.run(files)
     params = api.load(draw.run)
@@ -77,7 +84,13 @@ def write_samples(draw: Draw, files: Sequence[Path] = ()) -> None:
     if draw.out.suffix == ".png" and not drawing.is_image(shape):
         raise UserError(
             f"an example of this model has shape {shape} and is not an image; write an .npz file "
-            "instead."
+            "instead, or a .csv file if the model is of a table."
+        )
+    columns = params.config.columns
+    if as_table and columns is None:
+        raise UserError(
+            f"--out is {draw.out}, but the model was trained on an array without names of columns; write an .npz "
+            "file instead."
         )
     drawn = api.sample(
         params,
@@ -85,9 +98,18 @@ def write_samples(draw: Draw, files: Sequence[Path] = ()) -> None:
         category=draw.category,
         num=draw.num,
         weights=draw.weights,
-        draw=draw.draw,
+        draw=draw.draw or as_table,
     )
     x = np.asarray(drawn)
+    if as_table:
+        import pyarrow as pa
+
+        assert columns is not None
+        values = coding.decode(columns, x, coded=likelihoods.of(params.config).coded)
+        with writers.writing(draw.out) as writer:
+            writer.write(pa.table({name: pa.array(v.tolist()) for name, v in values.items()}))
+        print(f"wrote {draw.num} samples to {draw.out}")
+        return
     with writing(draw.out):
         draw.out.parent.mkdir(parents=True, exist_ok=True)
         if draw.out.suffix == ".npz":

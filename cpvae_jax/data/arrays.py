@@ -64,6 +64,13 @@ def load(path: Path) -> Dataset:
     )
 
 
+def whole(path: Path) -> Rows:
+    """Returns all examples of a folder: those for training, for validation and for testing, in this order."""
+    held = [path / f"{name}.npy" for name in ("valid", "test")]
+    files = [*_training_files(path), *(file for file in held if os.path.lexists(file))]
+    return Rows([_examples(file) for file in files])
+
+
 def _mapped(file: Path) -> np.ndarray:
     """Returns the memory-mapped array of a file, of any dtype but objects."""
     shown = printable(file)

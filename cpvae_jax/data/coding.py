@@ -144,7 +144,7 @@ def _levels(values: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
 def decode(columns: Columns, x: np.ndarray, *, coded: bool = True) -> dict[str, np.ndarray]:
     """Returns rows of numbers as columns: the inverse of `encode`.
 
-    Counts are rounded, and a level is the one with the largest value, or the nearest in order. What is
+    Whole numbers are rounded, and a level is the one with the largest value, or the nearest in order. What is
     missing is NaN among numbers and None among levels.
 
     Args:
@@ -170,9 +170,9 @@ def decode(columns: Columns, x: np.ndarray, *, coded: bool = True) -> dict[str, 
             if not missing.any():
                 found[column.name] = np.array(found[column.name].tolist())
         else:
-            value = np.rint(values[:, 0]) if column.kind == kinds.COUNT else values[:, 0]
+            value = np.rint(values[:, 0]) if column.whole else values[:, 0]
             found[column.name] = np.where(missing, np.nan, value)
-            if column.kind == kinds.COUNT and not missing.any():
+            if column.whole and not missing.any():
                 found[column.name] = found[column.name].astype(np.int64)
     return found
 

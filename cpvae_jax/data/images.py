@@ -50,18 +50,11 @@ def load(folder: Path, places: Places, resize: str | int | None = None) -> Datas
         have no known range, or only some images are in folders of parts.
     """
     root = folder.resolve()
-    files, skipped = _find(root)
+    files, skipped = _files(folder, root)
     shown = printable(folder)
-    if not files:
-        raise UserError(
-            f"The folder {shown} holds no image{f' ({skipped[0]})' if skipped else ''}: give a "
-            f"folder with files that end in {', '.join(sorted(_SUFFIXES))}."
-        )
     inside = [file.relative_to(root) for file in files]
     own = own_split(inside, shown)
-    to = None if resize is None else as_size(resize)
-    name = "images" if to is None else f"images-{to[1]}x{to[0]}"
-    found = cached(places.cache_dir, name, root, files, lambda: decode(root, files, to))
+    found = _decoded(root, files, places, resize)
     images, told = found["images"], [*found["notes"].tolist(), *skipped]
     # Too few examples may be due to what was left out.
     of = f"{shown} ({'; '.join(told)})" if told else shown
@@ -82,6 +75,36 @@ def load(folder: Path, places: Places, resize: str | int | None = None) -> Datas
         source=" ".join(filter(None, (how, reason, notes.say(f"the images in {shown}", told)))),
         class_names=class_names,
     )
+
+
+def whole(
+    folder: Path, places: Places, resize: str | int | None = None
+) -> tuple[list[str], np.ndarray]:
+    """Returns the names of all images in a folder, from there, and their pixels, as `load` reads them."""
+    root = folder.resolve()
+    files, _ = _files(folder, root)
+    names = [printable(file.relative_to(root)) for file in files]
+    return names, _decoded(root, files, places, resize)["images"]
+
+
+def _files(folder: Path, root: Path) -> tuple[list[Path], list[str]]:
+    """Returns the images in a folder, at least one, and notes on what was left out."""
+    files, skipped = _find(root)
+    if not files:
+        raise UserError(
+            f"The folder {printable(folder)} holds no image{f' ({skipped[0]})' if skipped else ''}: give a "
+            f"folder with files that end in {', '.join(sorted(_SUFFIXES))}."
+        )
+    return files, skipped
+
+
+def _decoded(
+    root: Path, files: Sequence[Path], places: Places, resize: str | int | None
+) -> dict[str, np.ndarray]:
+    """Returns what `decode` does, from the cache if it is there."""
+    to = None if resize is None else as_size(resize)
+    name = "images" if to is None else f"images-{to[1]}x{to[0]}"
+    return cached(places.cache_dir, name, root, files, lambda: decode(root, files, to))
 
 
 def as_size(given: str | int) -> Size:

@@ -213,7 +213,7 @@ def _of_numbers(seen: Seen, name: str, shared: bool) -> Column:
     if len(seen.unique) == 2:
         return Column(name, kinds.BINARY, tuple(map(int, _sorted(seen))))
     near = 0 <= seen.low <= NEAR * seen.std and seen.high <= LARGEST_COUNT
-    return Column(name, kinds.COUNT if near and not shared else kinds.REAL)
+    return Column(name, kinds.COUNT if near and not shared else kinds.REAL, whole=True)
 
 
 def _share_a_range(seen: Mapping[str, Seen]) -> bool:

@@ -108,6 +108,16 @@ def load(path: Path) -> Dataset:
     )
 
 
+def whole(path: Path) -> np.ndarray:
+    """Returns all examples of a file in its order, converted as `load` does: those of x, or of all parts."""
+    arrays = _read(path)
+    parts = [arrays[key] for key in ("x", *PARTS) if key in arrays]
+    values, _ = _as_values({str(number): part for number, part in enumerate(parts)})
+    found = np.concatenate(list(values.values()))
+    finite({printable(path): found})
+    return found
+
+
 def _read(path: Path) -> Arrays:
     """Returns the arrays with known keys; examples have at least two axes."""
     shown = printable(path)

@@ -109,6 +109,14 @@ class Standardise(Protocol):
         """The encoder's input [..., *shape] from x [..., *shape]."""
 
 
+class Average(Protocol):
+    def __call__(self, own: Own, log_weights: jax.Array, x: jax.Array) -> jax.Array:
+        """The average in the user's unit of x [S, B, *shape], by weights [S, B] that add up to 1.
+
+        x and the result have the model's unit.
+        """
+
+
 class Map(Protocol):
     def __call__(self, x: jax.Array) -> jax.Array:
         """An elementwise function."""
@@ -169,6 +177,13 @@ def observe_as_floats(config: Config, key: jax.Array, data: jax.Array) -> jax.Ar
     return as_floats(config, data)
 
 
+def average(own: Own, log_weights: jax.Array, x: jax.Array) -> jax.Array:
+    """Σ_s w_s x_s, where the model's unit is a linear one."""
+    del own
+    weights = jnp.exp(log_weights).reshape(*log_weights.shape, *[1] * (x.ndim - 2))
+    return jnp.sum(weights * x, axis=0)
+
+
 def as_given(own: Own, x: jax.Array) -> jax.Array:
     """The encoder sees x itself."""
     del own
@@ -205,6 +220,7 @@ class Likelihood(NamedTuple):
       description: What it takes the data for, in a few words; printed at the start of a run.
       measure, prepare, restore, compare: The unit of the data; by default the model's is the same.
       limits: The least and the largest x in the model's unit; altered copies of x stay within.
+      average: Averages x in the user's unit.
       coded: Whether x is a coded row of the columns of a table, see `cpvae_jax.columns`.
     """
 
@@ -228,3 +244,4 @@ class Likelihood(NamedTuple):
     compare: Compare = refuse_beyond_float32
     limits: tuple[float, float] = (-math.inf, math.inf)
     coded: bool = False
+    average: Average = average

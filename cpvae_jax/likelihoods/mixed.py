@@ -266,4 +266,5 @@ LIKELIHOOD = Likelihood(
     restore=mixed_unit.restore,
     compare=mixed_unit.compare,
     coded=True,
+    average=mixed_unit.average,
 )

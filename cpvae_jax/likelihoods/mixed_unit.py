@@ -248,6 +248,19 @@ def coded(own: Own, x: jax.Array) -> jax.Array:
     return stats["shift"] + (stats["shift_low"] + stats["scale"] * x[..., :W])
 
 
+def average(own: Own, log_weights: jax.Array, x: jax.Array) -> jax.Array:
+    """Σ_s w_s x_s, with logarithms averaged as what they are of; x [S, B, W + C]."""
+    stats = own.stats
+    W = len(stats["owner"])
+    weights = log_weights[..., None]
+    value = coded(own, x)
+    logged = stats["transform"] > 0
+    log_mean = jax.nn.logsumexp(weights + jnp.where(logged, value, 0), axis=0)
+    t = (log_mean - stats["shift"] - stats["shift_low"]) / stats["scale"]
+    plain = jnp.sum(jnp.exp(weights) * x, axis=0)
+    return jnp.concatenate([jnp.where(logged, t, plain[..., :W]), plain[..., W:]], axis=-1)
+
+
 def compare(config: Config, own: Own, data: np.ndarray, name: str) -> None:
     """Warn or refuse if the numbers of a column seem to have another unit than at `fit`."""
     columns = columns_of(config)

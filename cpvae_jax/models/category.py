@@ -143,6 +143,15 @@ def likeliest(params: Params, z: jax.Array, category: jax.Array) -> jax.Array:
     return jnp.argmax(_members(params.config, each, category), axis=-1).astype(jnp.int32)
 
 
+def of_codes(params: Params, z: jax.Array) -> jax.Array:
+    """The category that each code z [B, D] most probably comes from, [B]; pruned ones are none."""
+    log_q = jnp.log(jnp.maximum(params.aggregate, LEAST))
+    groups = jnp.arange(params.config.K) if params.config.groups is None else params.config.groups
+    known = jnp.asarray(groups, jnp.int32)
+    each = log_q + parts.components(params).log_prob_of_each(z)
+    return known[jnp.argmax(jnp.where(known < 0, -jnp.inf, each), axis=-1)]
+
+
 def _members(config: Config, values: jax.Array, category: jax.Array) -> jax.Array:
     """Values [B, K] where a component belongs to the category [B], and −∞ elsewhere."""
     return jnp.where(np.asarray(config.groups) == category[:, None], values, -jnp.inf)

@@ -22,6 +22,9 @@ from cpvae_jax.types import Params
 DENSITY_SAMPLES = 50_000
 """Draws from the model that are compared with the truth on synthetic data, as the paper's figure 3."""
 
+UNUSUAL = 0.01
+"""A new row is called unusual if its bound is below that of all but this share of the test rows."""
+
 BOUND_DRAWS = 32
 """Draws of the bound that log p(x) is compared with; their noise is small beside the difference."""
 
@@ -85,7 +88,8 @@ def evaluate(
       mesh: the devices to spread the bounds and the log-likelihood over.
 
     Returns:
-      Scores nested by kind, in nats. `test_bound` is the true bound. `relaxed_figure`, which is
+      Scores nested by kind, in nats. `test_bound` is the true bound, and `unusual_below` its quantile
+      `UNUSUAL`. `relaxed_figure`, which is
       not a lower bound, is there for comparison with work that reports it, if the model infers
       a category.
     """
@@ -95,6 +99,7 @@ def evaluate(
     bound = true.pop("bound")
     result: dict[str, Any] = {
         "test_bound": means.mean_and_error(bound),
+        "unusual_below": float(np.quantile(bound, UNUSUAL)),
         "test_terms": {name: means.mean_and_error(values) for name, values in true.items()},
     }
     if posteriors.of(params.config).log_prob is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,25 +15,40 @@ from cpvae_jax.data.labels import UNLABELLED, known
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
 from cpvae_jax.training import program as programs
+from cpvae_jax.training import weights
 from cpvae_jax.training.step import TrainState
 from cpvae_jax.training.whole import Whole
 
 Data = jax.Array | Rows
 
 
+class Given(NamedTuple):
+    """What a training is given, in the user's unit.
+
+    Attributes:
+      train: Training examples [N, *shape].
+      valid: Validation examples [M, *shape]; where examples have weights, each as often as it weighs.
+      categories: A category for each training example, [N], or None.
+      weights: The weights of the training examples, [N], or None if they weigh alike.
+    """
+
+    train: np.ndarray | Rows
+    valid: np.ndarray
+    categories: np.ndarray | None = None
+    weights: np.ndarray | None = None
+
+
 def checked(
-    config: Config, train: Any, valid: Any = None, categories: Any = None
-) -> tuple[np.ndarray | Rows, np.ndarray, np.ndarray | None]:
-    """Training and validation examples [N, *shape] and [M, *shape] in the user's unit.
+    config: Config, train: Any, valid: Any = None, categories: Any = None, sample_weight: Any = None
+) -> Given:
+    """Training and validation examples, and what belongs to the training examples.
 
     Args:
       config: The model.
       train: Training examples in any container, or `Rows`.
       valid: Validation examples; without them a tenth of the training examples is held out.
       categories: A category for each example of `train`, or None.
-
-    Returns:
-      Training examples, validation examples, and the categories [N] of the training examples.
+      sample_weight: A weight for each example of `train`, or None.
 
     Raises:
       UserError: The data do not suit the model, or no example can be held out.
@@ -43,15 +58,30 @@ def checked(
     checks.array(valid, "valid")
     if valid is not None:
         found = checks.examples(config, {"train": train, "valid": valid})
-        return found["train"], found["valid"], _one_each(categories, len(found["train"]))
+        of_train = found["train"]
+        return Given(
+            of_train,
+            found["valid"],
+            _one_each(categories, len(of_train)),
+            weights.checked(sample_weight, of_train),
+        )
     whole = checks.examples(config, {"train": train})["train"]
     if len(whole) == 1:
         raise UserError(
             "train has 1 example, and without valid one is held out; give at least 2, or valid."
         )
     given = _one_each(categories, len(whole))
+    each = weights.checked(sample_weight, whole)
     kept, held, _ = split(len(whole), valid=tenth(len(whole)), test=0, of="train")
-    return whole[kept], whole[held], None if given is None else given[kept]
+    if each is not None and not (each[kept].any() and each[held].any()):
+        kept = held = np.flatnonzero(each)  # too few examples weigh anything to hold some out
+    of_held = None if each is None else each[held]
+    return Given(
+        whole[kept],
+        weights.repeated(whole[held], of_held),
+        None if given is None else given[kept],
+        None if each is None else each[kept],
+    )
 
 
 def _one_each(categories: Any, num: int) -> np.ndarray | None:
@@ -80,7 +110,13 @@ def prepared(
     return checks.prepared(params, train, "train"), placed
 
 
-def whole(training: Training, state: TrainState, train: Data, mesh: Mesh | None) -> Whole:
+def whole(
+    training: Training,
+    state: TrainState,
+    train: Data,
+    mesh: Mesh | None,
+    each: np.ndarray | None = None,
+) -> Whole:
     """Training data in the unit of the model, laid out for training, and what a view measures on them.
 
     It follows from the data and the settings alone, so a resumed run measures the same.
@@ -88,4 +124,5 @@ def whole(training: Training, state: TrainState, train: Data, mesh: Mesh | None)
     params = programs.best_params(state, 0, mesh)
     measured = processes.told(objectives.measure(training, params, train))
     placed = train if isinstance(train, Rows) else devices.everywhere(train, mesh)
-    return Whole(placed, devices.everywhere(measured, mesh))
+    shares = None if each is None else devices.everywhere(weights.cumulative(each), mesh)
+    return Whole(placed, devices.everywhere(measured, mesh), shares=shares)

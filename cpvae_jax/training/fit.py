@@ -24,7 +24,7 @@ from cpvae_jax.evaluation import aggregate
 from cpvae_jax.keys import purpose
 from cpvae_jax.storage import arrays, run_folder
 from cpvae_jax.storage.run_folder import RunFolder
-from cpvae_jax.training import continuing, doubts, examples, starting
+from cpvae_jax.training import continuing, doubts, examples, starting, weights
 from cpvae_jax.training import program as programs
 from cpvae_jax.training import recipe as recipes
 from cpvae_jax.training.callbacks import (
@@ -75,6 +75,7 @@ def fit(
     optimiser: optax.GradientTransformation | None = None,
     init: Params | None = None,
     categories: jax.typing.ArrayLike | None = None,
+    sample_weight: jax.typing.ArrayLike | None = None,
     folder: str | os.PathLike[str] | RunFolder | None = None,
     resume: bool = False,
     callbacks: Sequence[Callback | Callable[[Run], Any]] | None = None,
@@ -100,6 +101,8 @@ def fit(
       categories: Categories to start from, a whole number or string for each training example with
         -1 where it is not known. Training then moves q(c|x) freely. They take the place of the
         recipe's start.
+      sample_weight: A weight from 0 for each training example [N]: an example of weight 2 counts as
+        two. Partitions that categories start from, such as k-means, are of the bare examples.
       folder: A new folder for checkpoints and a log; `cpvae_jax.load` reads the model from it.
       resume: Continue the training in `folder`, on the same data, to the same numbers as without a
         break.
@@ -122,7 +125,9 @@ def fit(
     if resume and folder is None:
         raise UserError("resume needs the folder of the run; give it as folder.")
     keys = jnp.atleast_1d(checks.keys(key))
-    train_data, valid_data, given = examples.checked(config, train, valid, categories)
+    train_data, valid_data, given, each = examples.checked(
+        config, train, valid, categories, sample_weight
+    )
     training = recipes.resolve(recipe, config, len(train_data))
     if given is not None:
         training = replace(training, start="labels")
@@ -139,12 +144,13 @@ def fit(
     state = programs.begin(program, keys, config, train_data, init)
     if folder is not None:
         arrays.named(state)  # before training: can it be saved?
-    data = {"train": train_data, "valid": valid_data}
+    data = {"train": train_data, "valid": valid_data, "weights": each}
     with continuing.opened(folder, config, training, keys, data, resume) as opened:
         if opened is not None and resume:
             state = continuing.resumed(opened, state, mesh)
         prepared = examples.prepared(state, train_data, valid_data, mesh)
-        placed = examples.whole(training, state, prepared[0], mesh)
+        placed = examples.whole(training, state, prepared[0], mesh, each)
+        prepared = (weights.repeated(prepared[0], each), prepared[1])  # for q(c)
         started, begun = None, bool(np.any(np.asarray(state.epoch)))
         if (
             init is None

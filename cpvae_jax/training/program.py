@@ -166,11 +166,11 @@ def advance(
 
     Every seed sees data that are streamed in the same order.
     """
-    x, measured, own = whole(train)
+    x, measured, own, shares = whole(train)
     if isinstance(x, Rows):
         state, tally = _run_windows(program, state, x, measured)
     else:
-        state, tally = program.run(state, Whole(x, measured), own)
+        state, tally = program.run(state, Whole(x, measured, None, shares), own)
     return program.close(state, tally, valid)
 
 

@@ -131,7 +131,7 @@ def select(
         raise UserError("resume needs the folder of the selection; give it as folder.")
     keys = checks.keys(key)
     config = replace(config, groups=None)
-    train_data, valid_data, _ = examples.checked(config, train, valid)
+    train_data, valid_data, *_ = examples.checked(config, train, valid)
     if wanted is not None and max(wanted) > len(train_data):
         raise UserError(
             f"K is {max(wanted)}, but there are {len(train_data)} training examples; give at most as "

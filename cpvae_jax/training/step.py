@@ -19,8 +19,10 @@ from jax.sharding import Mesh
 
 from cpvae_jax import devices, likelihoods
 from cpvae_jax.config import Config, Training
+from cpvae_jax.keys import purpose
 from cpvae_jax.objectives import schedules
 from cpvae_jax.objectives.base import Objective, Progress, Source, gradient
+from cpvae_jax.training import weights
 from cpvae_jax.training.validation import validate
 from cpvae_jax.training.whole import Whole, whole
 from cpvae_jax.types import Params, Tree
@@ -208,11 +210,14 @@ def run(
     state: TrainState, train: jax.Array | Whole, own: Tree = None, *, how: How
 ) -> tuple[TrainState, Tree]:
     """One pass over the data [N, *shape] in a fresh order, without a last short batch."""
-    data, measured, _ = whole(train)
+    data, measured, _, shares = whole(train)
     batch = min(how.training.batch_size, len(data))
     steps = len(data) // batch
     key_order, key_steps = epoch_keys(state)
-    order = jax.random.permutation(key_order, _numbers(len(data)))
+    rows = _numbers(len(data))
+    if shares is not None:
+        rows = weights.drawn(jax.random.uniform(purpose(key_order, "weights")), shares)
+    order = jax.random.permutation(key_order, rows)
     order = order[: steps * batch].reshape(steps, batch)
     flat = data.reshape(len(data), -1)  # rows are gathered fastest from two axes
 

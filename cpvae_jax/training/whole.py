@@ -15,11 +15,13 @@ class Whole(NamedTuple):
       measured: Arrays that objectives and regularisers find in `Source.measured`.
       own: Arrays of each seed's own, [R, ...], such as the partition that its categories start from;
         for data in memory.
+      shares: Cumulative shares of the examples' weights, [N]; None if they weigh alike.
     """
 
     x: Any
     measured: Tree = None
     own: Tree = None
+    shares: Any = None
 
 
 def whole(train: Any) -> Whole:

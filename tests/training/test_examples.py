@@ -32,7 +32,7 @@ def bounds(result):
 def test_without_valid_two_examples_are_the_fewest(num, words):
     with pytest.raises(UserError, match=words):
         fitted(DATA[:num])
-    train, valid, _ = examples.checked(CONFIG, DATA[:2])
+    train, valid, *_ = examples.checked(CONFIG, DATA[:2])
     assert (len(train), len(valid)) == (1, 1)
 
 
