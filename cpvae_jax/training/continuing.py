@@ -32,7 +32,7 @@ def opened(
     config: Config,
     training: Training,
     keys: jax.Array,
-    data: Mapping[str, np.ndarray | Rows],
+    data: Mapping[str, np.ndarray | Rows | None],
     resume: bool,
 ) -> Iterator[RunFolder | None]:
     """The run folder, locked until training ends; one that is open already is used as it is."""
@@ -49,7 +49,7 @@ def opened(
 
 
 def record(
-    config: Config, training: Training, keys: jax.Array, data: Mapping[str, np.ndarray | Rows]
+    config: Config, training: Training, keys: jax.Array, data: Mapping[str, np.ndarray | Rows | None]
 ) -> dict[str, Any]:
     """The settings and data that determine the results of a training, in JSON form.
 
