@@ -73,7 +73,7 @@ class Seen:
             self.missing += int(gone.sum()) - values.null_count
             self._add_numbers(x[~gone])
         if len(self.unique) <= MOST_LEVELS:
-            for value in values.unique().to_pylist():
+            for value in values.unique()[: MOST_LEVELS + 2].to_pylist():
                 if value is not None and value == value:
                     self.unique.setdefault(value, self.rows)
         self.rows += len(values)

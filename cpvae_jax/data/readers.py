@@ -32,7 +32,7 @@ GAPS = ("", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "N
 BLOCK = 16 * 2**20
 """Bytes of a text file that are read at once in batches."""
 
-BATCH = 2**16
+BATCH = 2**15
 """Rows of other files that are read at once."""
 
 
@@ -71,6 +71,8 @@ def batches(path: Path, *, whole: bool = False) -> Iterator[pa.Table]:
     Raises:
       UserError: As `read`, perhaps after some batches.
     """
+    import pyarrow as pa
+
     shown = printable(path)
     try:
         for number, batch in enumerate(_batches(path, whole)):
@@ -78,6 +80,7 @@ def batches(path: Path, *, whole: bool = False) -> Iterator[pa.Table]:
                 frames.check_names(batch.column_names, shown)
                 _check_header(batch.column_names, path)
             yield batch
+        pa.default_memory_pool().release_unused()
     except UserError:
         raise
     except PermissionError as error:
@@ -105,7 +108,9 @@ def _batches(path: Path, whole: bool) -> Iterator[pa.Table]:
 
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
-            found = (pa.Table.from_batches([b]) for b in file.iter_batches(BATCH))
+            # Threads would decode columns side by side, and keep more of them in memory.
+            rows = file.iter_batches(BATCH, use_threads=False)
+            found = (pa.Table.from_batches([batch]) for batch in rows)
             yield from _at_least_one(found, schema)
     elif ending in FEATHER:
         with pa.OSFile(str(path)) as source, pa.ipc.open_file(source) as file:

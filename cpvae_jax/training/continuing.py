@@ -49,7 +49,10 @@ def opened(
 
 
 def record(
-    config: Config, training: Training, keys: jax.Array, data: Mapping[str, np.ndarray | Rows | None]
+    config: Config,
+    training: Training,
+    keys: jax.Array,
+    data: Mapping[str, np.ndarray | Rows | None],
 ) -> dict[str, Any]:
     """The settings and data that determine the results of a training, in JSON form.
 
