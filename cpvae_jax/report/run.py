@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
+from cpvae_jax import priors
 from cpvae_jax.config import Training
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import sample_of
+from cpvae_jax.evaluation import stability
 from cpvae_jax.keys import purpose
-from cpvae_jax.report import baselines, pictures, scores, units
+from cpvae_jax.report import agreement, baselines, pictures, scores, units
 from cpvae_jax.report.scores import LikelihoodOptions
 from cpvae_jax.storage import run_folder
 from cpvae_jax.storage.run_folder import RunFolder
@@ -68,7 +71,8 @@ def write_scores(
     Returns:
       The scores of the seed with the best validation bound. Under "warnings" are sentences on why
       its categories may be of no use, see `training.doubts` and `baselines.doubts`; none for a sound
-      run.
+      run. With several seeds that have categories also "stability", what `stability.between` returns
+      for the test part.
     """
     began = time.monotonic()
     history = folder.lines(run_folder.LOG)
@@ -91,9 +95,23 @@ def write_scores(
         per_seed.append({"seed": seed, "valid_bound": bound, "best_epoch": epoch, **found})
     about = _about(folder, data, trained, settings, time.monotonic() - began)
     best = per_seed[trained.best]
-    told = {"warnings": best["warnings"], "seeds": per_seed}
+    stable = _stability(trained, data)
+    told = {"warnings": best["warnings"], **stable, "seeds": per_seed}
     folder.write_json(run_folder.SCORES, {**about, **told})
-    return best
+    return {**best, **stable}
+
+
+def _stability(trained: Trained, data: Dataset) -> dict[str, Any]:
+    """How far the seeds agree on the test part, if there are several and their models have categories."""
+    configs = [params.config for params in trained.params]
+    if len(configs) < 2 or any(priors.of(c).single or c.categories < 2 for c in configs):
+        return {}
+    everything = np.arange(len(data.test))
+    categories = {
+        seed: agreement.predicted(params, data.test, everything)
+        for seed, params in zip(trained.seeds, trained.params, strict=True)
+    }
+    return {"stability": stability.between(categories)}
 
 
 def _about(

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from cpvae_jax import api, checks, likelihoods, posteriors, priors
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import sample_of
-from cpvae_jax.evaluation import estimates, means
+from cpvae_jax.evaluation import estimates, means, stability
 from cpvae_jax.evaluation.decomposition import decomposition
 from cpvae_jax.keys import purpose
 from cpvae_jax.report import agreement, baselines, use
@@ -238,6 +238,8 @@ def summary(result: dict[str, Any]) -> str:
         lines.append(agreement.summary(result["clustering"]))
     if line := baselines.summary(result.get("baselines", {})):
         lines.append(line)
+    if "stability" in result:
+        lines.append(stability.summary(result["stability"]))
     if "wasserstein" in result:
         w = result["wasserstein"]
         lines.append(

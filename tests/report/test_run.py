@@ -64,7 +64,10 @@ def test_baselines_are_fitted_once_and_stand_beside_every_seed(tmp_path, capsys,
             1 - seed["clustering"]["accuracy_hungarian"]
         )
         assert ("agrees better" in "".join(seed["warnings"])) == bool(baselines.doubts(seed))
-    assert "on the same rows: k-means 1.000, Gaussian mixture 1.000" in capsys.readouterr().out
+    assert [pair["seeds"] for pair in found["stability"]["pairs"]] == [[0, 1]]
+    printed = capsys.readouterr().out
+    assert "on the same rows: k-means 1.000, Gaussian mixture 1.000" in printed
+    assert f"between seeds: adjusted Rand index {found['stability']['mean']:.3f}" in printed
 
     again = run(tmp_path, KINDS, "--seeds", "2", *SHORT, "--resume")
     for seed, before in zip(again["seeds"], found["seeds"], strict=True):
@@ -73,7 +76,9 @@ def test_baselines_are_fitted_once_and_stand_beside_every_seed(tmp_path, capsys,
 
 
 def test_data_without_any_label_train_and_score(tmp_path, capsys):
-    (seed,) = run(tmp_path, np.full(120, -1), *SHORT)["seeds"]
+    found = run(tmp_path, np.full(120, -1), *SHORT)
+    (seed,) = found["seeds"]
+    assert "stability" not in found
     assert seed["clustering"] == {"unlabelled": 12}
     assert "none of the 12 test examples has a label" in capsys.readouterr().out
 
@@ -100,6 +105,12 @@ def test_a_sound_result_has_no_note():
     }
     assert "note" not in scores.summary(result)
     assert "note: beware" in scores.summary({**result, "warnings": ["beware"]})
+
+
+def test_seeds_without_categories_have_no_stability(tmp_path):
+    found = run(tmp_path, KINDS, "--prior", "vae", "--K", "1", "--seeds", "2", *SHORT)
+    assert len(found["seeds"]) == 2
+    assert "stability" not in found
 
 
 @pytest.mark.parametrize(("labels", "words"), [(-3, "hold -3"), (0.5, "hold 0.5")])
