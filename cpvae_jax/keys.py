@@ -44,6 +44,7 @@ PURPOSES = {
         "log-likelihood",
         "density",
         "pictures",
+        "report",
         # The component of a merged category (`models.category`)
         "components",
         # Choosing K (`training.selection`): the bounds to compare, and the samples of categories

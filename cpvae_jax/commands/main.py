@@ -34,6 +34,7 @@ COMMANDS = {
     "predict": Command("cpvae_jax.commands.predict", "assign rows to the categories of a model"),
     "impute": Command("cpvae_jax.commands.impute", "fill the gaps of a table"),
     "sample": Command("cpvae_jax.commands.sample", "draw new examples from a trained model"),
+    "report": Command("cpvae_jax.commands.report", "write the report of a finished run again"),
 }
 
 

@@ -101,6 +101,7 @@ def _run(job: Job, arguments: Sequence[str], program: str) -> int:
         )
         _report(job, record, training, found, folder, result, mesh)
         print(f"scores, pictures and the model are in {path}", flush=True)
+        print(f"report: {path / run_folder.PAGE}", flush=True)
     return 0
 
 
@@ -199,7 +200,7 @@ def _report(
     result: Fit,
     mesh: Mesh | None,
 ) -> None:
-    """Prints how training ended, scores every seed, and draws the pictures of the best one."""
+    """Prints how training ended, scores every seed, and draws and reports the best one."""
     history = folder.lines(run_folder.LOG)
     trained = _trained(job, result)
     print(outcome(trained, training, history, best_seed(result.state), result.stopped), flush=True)
@@ -219,8 +220,9 @@ def _report(
     )
     print(scores.summary(best), flush=True)
     if processes.first():
-        kept = trained.best
-        report.draw_pictures(folder, trained.seeds[kept], found, trained.params[kept], history)
+        seed, params = trained.seeds[trained.best], trained.params[trained.best]
+        report.draw_pictures(folder, seed, found, params, history)
+        report.write_page(folder, seed, found, params)
 
 
 def _trained(job: Job, result: Fit) -> report.Trained:

@@ -30,12 +30,16 @@ def between(categories: Mapping[int, np.ndarray]) -> dict[str, Any]:
     """
     from sklearn.metrics import adjusted_rand_score
 
-    pairs = [
-        {"seeds": [a, b], "ari": float(adjusted_rand_score(categories[a], categories[b]))}
+    values = {
+        (a, b): float(adjusted_rand_score(categories[a], categories[b]))
         for a, b in combinations(categories, 2)
-    ]
-    values = [pair["ari"] for pair in pairs]
-    spread = {"mean": float(np.mean(values)), "min": min(values), "max": max(values)}
+    }
+    pairs = [{"seeds": [a, b], "ari": ari} for (a, b), ari in values.items()]
+    spread = {
+        "mean": float(np.mean(list(values.values()))),
+        "min": min(values.values()),
+        "max": max(values.values()),
+    }
     return {**spread, "pairs": pairs}
 
 

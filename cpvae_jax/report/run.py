@@ -1,7 +1,8 @@
-"""The report of a finished run: its scores in metrics.json, and its pictures."""
+"""The report of a finished run: its scores in metrics.json, its pictures, and the page report.html."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from cpvae_jax.data.rows import sample_of
 from cpvae_jax.evaluation import stability
 from cpvae_jax.keys import purpose
 from cpvae_jax.report import agreement, baselines, pictures, scores, units
+from cpvae_jax.report.html import content, page
 from cpvae_jax.report.scores import LikelihoodOptions
 from cpvae_jax.storage import run_folder
 from cpvae_jax.storage.run_folder import RunFolder
@@ -148,3 +150,17 @@ def draw_pictures(
             draws = scores.densities(params, scores.Keys.of(seed).density, data)
             distances = scores.density_distances(draws, sample_of(data.train))
             pictures.densities(folder.picture("densities"), draws, distances)
+
+
+def write_page(folder: RunFolder, seed: int, data: Dataset, params: Params) -> None:
+    """Writes report.json and report.html, once the scores of the run are written.
+
+    Args:
+      folder: the folder of the run.
+      seed: decides the random draws; that of the best model.
+      data: the data set.
+      params: the best model.
+    """
+    found = content.of_run(params, data, seed)
+    folder.write_text(run_folder.CONTENT, json.dumps(found, separators=(",", ":")) + "\n")
+    folder.write_text(run_folder.PAGE, page.of_folder(folder.path))

@@ -48,7 +48,7 @@ def there(path: Path) -> bool:
 
 def replace(path: Path, text: str) -> None:
     """Writes a text file atomically: a crash, even of the machine, leaves the old file or the new."""
-    with replacing(path) as partial, partial.open("w") as file:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -65,19 +65,23 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, most: int = SMALL) -> Any:
     """Returns the contents of a JSON file.
 
+    Args:
+      path: The file.
+      most: The largest size to read, in bytes.
+
     Raises:
-      DamagedError: The file is missing, a link, larger than `SMALL`, or not valid JSON.
+      DamagedError: The file is missing, a link, larger than `most`, or not valid JSON.
       OSError: The system does not let us read it; it may be whole.
     """
     try:
         about = path.lstat()
         if not stat.S_ISREG(about.st_mode):
             raise DamagedError(f"{path.name} is not a regular file")
-        if about.st_size > SMALL:
-            raise DamagedError(f"{path.name} is larger than {SMALL} bytes")
+        if about.st_size > most:
+            raise DamagedError(f"{path.name} is larger than {most} bytes")
         return json.loads(path.read_bytes())
     except DamagedError:
         raise

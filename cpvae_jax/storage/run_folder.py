@@ -6,6 +6,8 @@ sessions.jsonl  one line per start: the command, the commit, the machine's kind,
 checkpoints/    Orbax; `cpvae_jax.load` reads the best parameters from here
 metrics.jsonl   one line per epoch
 metrics.json    the scores, written at the end
+report.json     what report.html shows of the model and the data
+report.html     the report
 pictures/       PNG files
 """
 
@@ -25,6 +27,10 @@ from cpvae_jax.storage import files, folders, same_run
 CONFIG, SESSIONS, LOG, SCORES = "config.json", "sessions.jsonl", "metrics.jsonl", "metrics.json"
 PICTURES = "pictures"
 START = "start.json"
+CONTENT, PAGE = "report.json", "report.html"
+LARGE = 2**24
+"""The largest report.json that is read, in bytes; what a run writes is below 5 MB."""
+
 LOCK = ".lock"
 
 FORMAT = same_run.FORMAT
@@ -72,6 +78,10 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         """Write a JSON file atomically."""
         self._replace(name, json.dumps(value, indent=2) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file atomically, as UTF-8."""
+        self._replace(name, text)
 
     def picture(self, name: str) -> Path:
         """The path of a picture; its folder is made if it is missing."""
@@ -206,9 +216,9 @@ def locked(path: Path) -> Iterator[bool]:
         yield mine
 
 
-def result(path: Path) -> dict[str, Any]:
-    """The contents of a JSON file that a command wrote; `UserError` if it is damaged."""
-    return read_json(path, "move it away, and run the command that wrote it again")
+def result(path: Path, most: int = files.SMALL) -> dict[str, Any]:
+    """The contents of a JSON file of at most so many bytes that a command wrote; `UserError` if it is damaged."""
+    return read_json(path, "move it away, and run the command that wrote it again", most)
 
 
 def finished(path: Path) -> dict[str, Any]:
@@ -237,10 +247,10 @@ def same_path(dataset: str) -> str:
     return str(dataset).rstrip("/") or "/"
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
+def read_json(path: Path, remedy: str, most: int = files.SMALL) -> dict[str, Any]:
     """The dictionary in a JSON file; `UserError` with a remedy if it is damaged or missing."""
     try:
-        found = files.read_json(path)
+        found = files.read_json(path, most)
         if not isinstance(found, dict):
             raise files.DamagedError("it is not a JSON object")
     except files.DamagedError as error:
