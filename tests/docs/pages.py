@@ -8,7 +8,9 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PROGRAM = re.compile(r"python -m |cpvae (fit|sample)\b|pip install |pytest$|mkdocs |taskset ")
+PROGRAM = re.compile(
+    r"python -m |cpvae (fit|sample|report)\b|pip install |pytest$|mkdocs |taskset "
+)
 """How a command begins that stands within a sentence."""
 
 

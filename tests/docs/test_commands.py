@@ -32,7 +32,7 @@ ELSEWHERE = {
 SHELL = (["python3", "-m", "venv", ".venv"], [".", ".venv/bin/activate"], ["mkdocs", "serve"])
 """Commands of other programs, which are only compared."""
 
-FIT, SAMPLE = ["cpvae", "fit"], ["cpvae", "sample"]
+FIT, SAMPLE, REPORT = ["cpvae", "fit"], ["cpvae", "sample"], ["cpvae", "report"]
 RUN, TABLE = ["python", "-m", "experiments.run"], ["python", "-m", "experiments.table1"]
 DEFAULT = RUN
 """The run that pages other than the tutorial take as given."""
@@ -99,7 +99,7 @@ def test_the_commands_of_a_page_are_accepted_by_their_parsers(page, only_parsing
         check_parses(words)
     for words in map(program, inline(page)):
         only_named = len(words) == 3 and words[0] == "python"
-        if only_named or words in (FIT, SAMPLE):
+        if only_named or words in (FIT, SAMPLE, REPORT):
             assert callable(main_of(words)[0])
         else:
             check_parses(words)
@@ -151,7 +151,7 @@ def own(path):
 
 def runs_here(words):
     """Whether a command needs nothing that is not here, and takes only seconds."""
-    if words[:2] in (FIT, SAMPLE) or words[:3] == RUN:
+    if words[:2] in (FIT, SAMPLE, REPORT) or words[:3] == RUN:
         return not set(ELSEWHERE) & set(words)
     return words[:3] == TABLE and "--print" in words
 
@@ -176,7 +176,8 @@ def execute(words, done):
 def test_the_commands_of_a_page_run(page, own_data, done, monkeypatch, parts_of_files):
     monkeypatch.chdir(own_data)
     commands = [words for words in map(program, shell(page)) if runs_here(words)]
-    given = any(words[:3] == [*SAMPLE, "runs/digits-K10-seed0"] for words in commands)
+    of_run = [[*command, "runs/digits-K10-seed0"] for command in (SAMPLE, REPORT)]
+    given = any(words[:3] in of_run for words in commands)
     for words in [DEFAULT, *commands] if given else commands:
         execute(words, done)
         if words[:2] == SAMPLE:

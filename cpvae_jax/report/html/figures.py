@@ -73,8 +73,15 @@ def shares(content: Mapping[str, Any]) -> Figure:
         "hovertemplate": "p(c) = %{y:.3f}<extra></extra>",
     }
     axes = {
-        "xaxis": {**AXIS, "type": "category", "title": {"text": "category"}, "showgrid": False},
-        "yaxis": {**AXIS, "tickformat": ".0%", "rangemode": "tozero", "title": {"text": "q(c)"}},
+        "xaxis": {
+            **AXIS,
+            "type": "category",
+            "title": {"text": "category"},
+            "showgrid": False,
+            "tickangle": 0,
+            "nticks": 30,
+        },
+        "yaxis": {**AXIS, "tickformat": ".2~%", "rangemode": "tozero", "title": {"text": "q(c)"}},
     }
     return {"data": [bars, prior], "layout": layout(260, bargap=0.15, **axes)}
 

@@ -30,7 +30,10 @@ def headline(content: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
     if model.get("groups") is not None:
         categories += f", merged from {model['K']} components"
     shape = " × ".join(map(str, content["shape"]))
-    of_each = "one number" if shape == "1" else f"{shape} numbers"
+    unit = (
+        "pixels" if "images" in content else "columns" if len(content["shape"]) == 1 else "numbers"
+    )
+    of_each = "one number" if "density" in content else f"{shape} {unit}"
     return (
         f"<b>{escape(name)}</b>{levels}{categories}, trained without labels on "
         f"{examples['train']:,} examples of {of_each}; validated on {examples['valid']:,}, scored on "
@@ -82,7 +85,7 @@ def tiles(content: Mapping[str, Any], scores: Mapping[str, Any], best: Mapping[s
 def health(warnings: Sequence[str]) -> str:
     """The warnings of the run, or that there are none."""
     if not warnings:
-        return '<p class="health good"><b>No warnings.</b> The training and the use of the categories look sound.</p>'
+        return '<p class="health good"><b>No warnings.</b> No check of the training or of the categories found a fault.</p>'
     items = "".join(f"<li>{escape(words)}</li>" for words in warnings)
     many = f"{len(warnings)} warning{'s' * (len(warnings) != 1)}"
     return f'<div class="health bad"><b>{many}</b><ul>{items}</ul></div>'
