@@ -16,6 +16,7 @@ from cpvae_jax.distributions import noise
 from cpvae_jax.evaluation import aggregate
 from cpvae_jax.report import run as report
 from cpvae_jax.report import scores
+from cpvae_jax.report.html import content
 from cpvae_jax.storage.run_folder import RunFolder
 from experiments import compare, generation, judge
 
@@ -136,7 +137,7 @@ DATA = Dataset("images", IMAGES[:8], IMAGES[8:11], IMAGES[11:], None, None, None
 CONFIG = Config(shape=SHAPE, K=2, latent=1, hidden=(2,))
 
 
-PHASES = ["training", "q(c)", "scores", "pictures", "samples", "comparison", "generation"]
+PHASES = ["training", "q(c)", "scores", "pictures", "report", "samples", "comparison", "generation"]
 
 
 class NoClassifier:
@@ -187,6 +188,8 @@ def test_no_draw_of_a_run_and_of_its_scores_reuses_a_key(recorder, monkeypatch, 
         scores.evaluate(params, SEED, DATA, temperature=0.5, bound_samples=3, likelihood=options)
     with recorder.of("pictures"):
         report.draw_pictures(RunFolder(tmp_path), SEED, DATA, params, result.history)
+    with recorder.of("report"):
+        content.of_run(params, DATA, SEED)
     monkeypatch.setattr(api, "load", lambda path: params)
     with recorder.of("samples"):
         sample.write_samples(sample.Draw(tmp_path, num=2, out=tmp_path / "x.npz", seed=SEED))

@@ -130,7 +130,7 @@ def _images(found: Mapping[str, Any], k: int | None) -> str:
         f'<div class="pair" data-across="{found["across"]}" data-down="{found["down"]}" '
         f'data-who="{who}">{grids}</div>'
         '<p class="muted who" aria-live="polite">Each sample has its nearest training image at the same place '
-        "on the right. Point at one to see which it is.</p>"
+        "in the other picture. Point at one to see which it is.</p>"
     )
 
 

@@ -9,6 +9,7 @@
   const place = (name) => document.querySelector(`[data-figure="${name}"]`);
   const tabs = [...document.querySelectorAll(".tab")];
   const all = document.getElementById("all");
+  const toPanel = document.getElementById("to-panel");
   const byLabel = document.getElementById("by-label");
   root.classList.remove("plain");
 
@@ -38,7 +39,10 @@
       tab.tabIndex = on ? 0 : -1;
       document.getElementById(tab.getAttribute("aria-controls")).hidden = !on;
     }
-    tabs[k].scrollIntoView({ block: "nearest", inline: "nearest" });
+    const list = tabs[k].parentElement; // scroll the buttons, but not the page
+    list.scrollTop = tabs[k].offsetTop - (list.clientHeight - tabs[k].offsetHeight) / 2;
+    toPanel.textContent = `Samples of category ${k}`;
+    toPanel.hidden = false;
     if (figures.density) {
       const tint = tabs[k].style.getPropertyValue("--tint");
       const change = { y: [figures.density.meta.categories[k]], "line.color": tint };
@@ -82,6 +86,9 @@
     });
     all.addEventListener("click", () => {
       highlight(all.getAttribute("aria-pressed") === "true" ? selected() : null);
+    });
+    toPanel.addEventListener("click", () => {
+      document.getElementById(`panel-${selected()}`).scrollIntoView({ block: "center" });
     });
     window.addEventListener("hashchange", fromAddress);
     fromAddress();

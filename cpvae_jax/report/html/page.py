@@ -145,13 +145,14 @@ def _codes(content: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     """The map with its buttons."""
     num = len(content["codes"]["x"])
     words = f"{num:,} test example{'s' * (num != 1)} at the mean of "
-    buttons = ""
+    buttons = after = ""
     if content["has_categories"]:
         words += (
             "q(z|x, c), c the most probable category; colours are categories. Click a point to select "
             "its category."
         )
         buttons = '<button type="button" id="all" aria-pressed="true">All categories</button>'
+        after = '<button type="button" id="to-panel" hidden></button>'
     else:
         words += "q(z|x)."
     if content["has_categories"] and content["inferred"]:
@@ -163,7 +164,7 @@ def _codes(content: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
         buttons += (
             '<button type="button" id="by-label" aria-pressed="false">Colour by label</button>'
         )
-    return f'<p>{words}</p><div class="buttons">{buttons}</div>{_figure(drawn, "codes", "map of the codes")}'
+    return f'<p>{words}</p><div class="buttons">{buttons}{after}</div>{_figure(drawn, "codes", "map of the codes")}'
 
 
 def script_json(value: Any) -> str:

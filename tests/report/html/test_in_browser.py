@@ -44,6 +44,11 @@ def test_a_reader_moves_between_categories_and_nothing_is_loaded(chromium, tiny_
     page.click("#by-label")
     assert page.evaluate(f"{POINTS}.color.join()") != before
 
+    page.click("#to-panel")
+    assert page.evaluate("document.querySelector('#to-panel').textContent").endswith("category 0")
+    top = page.evaluate("document.querySelector('#panel-0').getBoundingClientRect().top")
+    assert 0 <= top < page.evaluate("innerHeight")
+
     page.click("#panel-0 .cells img")
     assert page.evaluate("document.querySelectorAll('#panel-0 .mark:not([hidden])').length") == 2
     assert "row" in page.evaluate("document.querySelector('#panel-0 .who').textContent")
