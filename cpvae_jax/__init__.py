@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         predict,
         reconstruct,
         sample,
-        save,
     )
     from cpvae_jax.columns import Column
     from cpvae_jax.config import Config, Training
     from cpvae_jax.data.rows import Rows
+    from cpvae_jax.deployment.folder import export, save
     from cpvae_jax.errors import UserError
     from cpvae_jax.estimator import CPVAE
     from cpvae_jax.evaluation.aggregate import aggregated_posterior
@@ -53,6 +53,7 @@ __all__ = [
     "decode",
     "decomposition",
     "encode",
+    "export",
     "fit",
     "impute",
     "initialise",
@@ -69,10 +70,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 _MODULES = {
-    "api": ("decode", "encode", "initialise", "load", "predict", "reconstruct", "sample", "save"),
+    "api": ("decode", "encode", "initialise", "load", "predict", "reconstruct", "sample"),
     "columns": ("Column",),
     "config": ("Config", "Training"),
     "data.rows": ("Rows",),
+    "deployment.folder": ("export", "save"),
     "errors": ("UserError",),
     "estimator": ("CPVAE",),
     "evaluation.aggregate": ("aggregated_posterior",),

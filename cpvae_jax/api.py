@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -21,9 +20,6 @@ from cpvae_jax.models import category as components
 from cpvae_jax.models import start
 from cpvae_jax.storage import checkpoint
 from cpvae_jax.types import Params, Posterior
-
-if TYPE_CHECKING:
-    from cpvae_jax.training.fit import Fit
 
 WEIGHTS = ("aggregate", "uniform", "prior")
 """Ways to weight the categories of a sample: q(c) over the training data, all alike, or p(c)."""
@@ -266,21 +262,8 @@ def _sample(params: Params, key: jax.Array, category: jax.Array, *, draw: bool) 
     return likelihood.mean(config, params.likelihood, output)
 
 
-def save(folder: str | os.PathLike[str], params: Params | Fit) -> None:
-    """Save a model to a new folder; `load` reads it back.
-
-    Args:
-      folder: A folder that is missing or empty.
-      params: The model, or what `fit` returned, whose best model is saved.
-
-    Raises:
-      UserError: The folder is not empty, or cannot be written; or this is no model.
-    """
-    checkpoint.save(folder, params)
-
-
 def load(folder: str | os.PathLike[str]) -> Params:
-    """The model that `save` wrote, or the best one of a training run's folder.
+    """The model that `cpvae_jax.save` wrote, or the best one of a training run's folder.
 
     Needs the memory of the model and 2 MiB, whatever the files hold. Nothing is unpickled.
 
@@ -290,10 +273,10 @@ def load(folder: str | os.PathLike[str]) -> Params:
     Raises:
       UserError: The folder is missing or damaged, or holds no model of its configuration.
 
-    >>> import tempfile
+    >>> import cpvae_jax, tempfile
     >>> params = initialise(jax.random.key(0), Config(shape=(8, 8), K=5))
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     save(folder + "/model", params)
+    ...     cpvae_jax.save(folder + "/model", params)
     ...     load(folder + "/model").config == params.config
     True
     """

@@ -19,6 +19,7 @@ LAYERS = (
     ("estimator",),
     ("report",),
     ("api",),
+    ("deployment",),
     ("training",),
     ("evaluation",),
     ("objectives",),

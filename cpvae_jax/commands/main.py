@@ -33,6 +33,9 @@ COMMANDS = {
     "fit": Command("cpvae_jax.commands.fit", "train a model, score it and draw pictures"),
     "predict": Command("cpvae_jax.commands.predict", "assign rows to the categories of a model"),
     "impute": Command("cpvae_jax.commands.impute", "fill the gaps of a table"),
+    "export": Command(
+        "cpvae_jax.commands.export", "write a trained model as programs for other runtimes"
+    ),
     "sample": Command("cpvae_jax.commands.sample", "draw new examples from a trained model"),
     "report": Command("cpvae_jax.commands.report", "write the report of a finished run again"),
 }

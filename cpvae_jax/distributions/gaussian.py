@@ -71,7 +71,12 @@ def _(
 
 def sample(key: jax.Array, mean: jax.Array, log_var: jax.Array) -> jax.Array:
     """A reparametrised draw mean + exp(log_var / 2) · noise, of the shape of `mean`."""
-    return mean + jnp.exp(0.5 * log_var) * noise.normal(key, mean.shape)
+    return place(mean, log_var, noise.normal(key, mean.shape))
+
+
+def place(mean: jax.Array, log_var: jax.Array, white: jax.Array) -> jax.Array:
+    """The draw that standard normals `white` stand for, mean + exp(log_var / 2) · white."""
+    return mean + jnp.exp(0.5 * log_var) * white
 
 
 def kl(mean: jax.Array, log_var: jax.Array, mean_p: jax.Array, log_var_p: jax.Array) -> jax.Array:

@@ -41,7 +41,11 @@ class Diagonal:
 
     def sample(self, key: jax.Array, category: jax.Array) -> jax.Array:
         """A draw of z from the component category [...], to [..., D]."""
-        return gaussian.sample(key, self.mean[category], self.log_var[category])
+        return self.place(noise.normal(key, self.mean[category].shape), category)
+
+    def place(self, white: jax.Array, category: jax.Array) -> jax.Array:
+        """The draw that standard normals [..., D] stand for."""
+        return gaussian.place(self.mean[category], self.log_var[category], white)
 
 
 @struct.dataclass
@@ -89,12 +93,15 @@ class Cholesky:
         quadratic = jnp.sum(jnp.square(white), axis=-1)
         return 0.5 * (trace + quadratic + of_category[None, :] - of_x[:, None])
 
-    @exact
     def sample(self, key: jax.Array, category: jax.Array) -> jax.Array:
-        """As `Diagonal.sample`: μ + L · noise."""
-        mean = self.mean[category]
-        white = noise.normal(key, mean.shape)
-        return mean + jnp.einsum("...ij,...j->...i", self.factor[category], white)
+        """As `Diagonal.sample`."""
+        return self.place(noise.normal(key, self.mean[category].shape), category)
+
+    @exact
+    def place(self, white: jax.Array, category: jax.Array) -> jax.Array:
+        """As `Diagonal.place`: μ + L · white."""
+        spread = jnp.einsum("...ij,...j->...i", self.factor[category], white)
+        return self.mean[category] + spread
 
 
 Components = Diagonal | Cholesky

@@ -57,11 +57,17 @@ class Explain(Protocol):
 
 class Generate(Protocol):
     def __call__(
-        self, params: Params, key: jax.Array | None, z: jax.Array, category: Category
+        self,
+        params: Params,
+        key: jax.Array | None,
+        z: jax.Array,
+        category: Category,
+        white: jax.Array | None = None,
     ) -> jax.Array:
         """The decoder's output for z [..., D]. Codes below come from their prior given z.
 
-        Without a key they are at the prior's mean.
+        Without a key they are those that standard normals `white` [..., D] stand for, or the
+        prior's mean.
         """
 
 

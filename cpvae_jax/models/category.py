@@ -134,6 +134,22 @@ def draw(params: Params, key: jax.Array, category: jax.Array) -> jax.Array:
     return jax.random.categorical(key, each).astype(jnp.int32)
 
 
+def chosen(params: Params, category: jax.Array, uniform: jax.Array) -> jax.Array:
+    """As `draw`, from numbers [B] that are uniform from 0 to 1 in place of a key.
+
+    The component is the first whose cumulated share of its category exceeds the number.
+    """
+    if params.config.groups is None:
+        return category
+    everyone = jnp.arange(params.config.categories, dtype=jnp.int32)
+    log_q = jnp.log(jnp.maximum(params.aggregate, LEAST))
+    each = _members(params.config, jnp.broadcast_to(log_q, (len(everyone), len(log_q))), everyone)
+    cumulated = jnp.cumsum(jax.nn.softmax(each), axis=-1)
+    # From the last member on it counts as 2, so that neither rounding nor a 1 leads past it.
+    cumulated = jnp.where(cumulated >= cumulated[:, -1:], 2.0, cumulated)
+    return jnp.sum(cumulated[category] <= uniform[:, None], axis=-1, dtype=jnp.int32)
+
+
 def likeliest(params: Params, z: jax.Array, category: jax.Array) -> jax.Array:
     """The component of each category [B] that a code z [B, D] most probably comes from."""
     if params.config.groups is None:

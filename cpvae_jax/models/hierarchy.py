@@ -54,11 +54,20 @@ def explain(
     )
 
 
-def generate(params: Params, key: jax.Array | None, z: jax.Array, category: Category) -> jax.Array:
+def generate(
+    params: Params,
+    key: jax.Array | None,
+    z: jax.Array,
+    category: Category,
+    white: jax.Array | None = None,
+) -> jax.Array:
     """z₁ from its prior given the top, and the decoder's output."""
     layers, weights = _lower(params.config), params.weights
     mean, log_var = layers.prior(weights["decoder"], z, category)
-    z1 = mean if key is None else gaussian.sample(key, mean, log_var)
+    if key is not None:
+        z1 = gaussian.sample(key, mean, log_var)
+    else:
+        z1 = mean if white is None else gaussian.place(mean, log_var, white)
     return layers.decode(params.config, weights["decoder"], z1, z, category)
 
 

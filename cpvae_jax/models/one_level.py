@@ -21,9 +21,15 @@ def features(params: Params, x: jax.Array) -> None:
     del params, x
 
 
-def generate(params: Params, key: jax.Array | None, z: jax.Array, category: Category) -> jax.Array:
+def generate(
+    params: Params,
+    key: jax.Array | None,
+    z: jax.Array,
+    category: Category,
+    white: jax.Array | None = None,
+) -> jax.Array:
     """The decoder's output for z [..., D], [..., *shape, channels]."""
-    del key
+    del key, white
     config = params.config
     return networks.of(config).decode(config, params.weights["decoder"], z, category)
 

@@ -95,7 +95,7 @@ class Checkpoints:
         """
         import orbax.checkpoint as ocp
 
-        trees = {"params": arrays.as_stored(_arrays(params))}
+        trees = {"params": arrays.as_stored(plain(params))}
         if state is not None:
             trees["state"] = arrays.as_stored(state)
         expected = {name: arrays.named(tree) for name, tree in trees.items()}
@@ -163,19 +163,31 @@ def save(folder: str | os.PathLike[str], params: Any) -> None:
     Raises:
       UserError: The folder is not empty, or cannot be written; or `params` is something else.
     """
+    model = model_of(params)
+    path = fresh(folder)
+    arrays.named(plain(model))  # before anything is written
+    with open_for(path) as steps:
+        steps.write(0, model)
+
+
+def model_of(params: Any) -> Params:
+    """A model, from one or from what a training returned; `UserError` for anything else."""
     model = getattr(params, "params", params)
     if not isinstance(model, Params):
         raise UserError(
             f"params is {type(params).__name__} and not a model; give the folder, then the model."
         )
+    return model
+
+
+def fresh(folder: str | os.PathLike[str]) -> Path:
+    """The path of a folder that is missing or empty; `UserError` for any other."""
     path = folders.resolved(folder)
     with files.reading(path):
         taken = files.there(path) and (not path.is_dir() or any(path.iterdir()))
     if taken:
         raise UserError(f"{path} exists and is not an empty folder; choose another one to save to.")
-    arrays.named(_arrays(model))  # before anything is written
-    with open_for(path) as steps:
-        steps.write(0, model)
+    return path
 
 
 def read(
@@ -226,7 +238,7 @@ def read(
             return legacy.to_params(restored, now)
         older = written < manifest.FORMAT
         restored = arrays.restore(
-            step / "params", _arrays(now), (lambda: _arrays(without_data())) if older else None
+            step / "params", plain(now), (lambda: plain(without_data())) if older else None
         )
     return Params(**restored, config=now.config)
 
@@ -256,6 +268,6 @@ def _steps(folder: Path) -> list[int]:
     return [int(name) for name in names if files.there(folder / name / manifest.FILE)]
 
 
-def _arrays(params: Params) -> dict[str, Tree]:
+def plain(params: Params) -> dict[str, Tree]:
     """Parameters as a plain dictionary, readable without this package's classes."""
     return {"weights": params.weights, "stats": params.stats}

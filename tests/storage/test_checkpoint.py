@@ -140,7 +140,7 @@ def test_a_model_is_stored_where_the_operating_system_finds_the_path(
 ):
     os.makedirs(name)
     save(name, params)
-    assert sorted(os.listdir(name)) == ["0"]
+    assert sorted(os.listdir(name)) == ["0", "README.md", "weights.safetensors"]
     assert_same_bits(load(name), params)
     assert_same_bits(load(place / name), params)
     found = [path for path in place.rglob("stats.aggregate") if path.is_dir()]
