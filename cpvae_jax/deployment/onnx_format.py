@@ -17,13 +17,10 @@ from cpvae_jax.deployment.programs import Program
 from cpvae_jax.errors import UserError
 
 CALLS = {
-    "jit": "jaxpr",
-    "pjit": "jaxpr",
-    "checkpoint": "jaxpr",
-    "closed_call": "call_jaxpr",
-    "core_call": "call_jaxpr",
     "custom_jvp_call": "call_jaxpr",
     "custom_vjp_call": "call_jaxpr",
+    "jit": "jaxpr",
+    "remat2": "jaxpr",
 }
 """Operations that call a program, and the parameter that holds it."""
 

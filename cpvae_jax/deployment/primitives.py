@@ -174,6 +174,7 @@ RULES: dict[str, Rule] = {
     "log1p": lambda g, e, v: g.node("Log", g.node("Add", v[0], one(e))),
     "ne": lambda g, _, v: g.node("Not", g.node("Equal", *v)),
     "pad": pad,
+    "rem": lambda g, _, v: g.node("Mod", *v, fmod=1),  # with the sign of the dividend
     "reshape": reshape,
     "round": rounded,
     "rsqrt": lambda g, _, v: g.node("Reciprocal", g.node("Sqrt", v[0])),

@@ -33,17 +33,20 @@ def dot_general(graph: Graph, equation: Any, inputs: Sequence[Value]) -> Value:
 def rows(graph: Graph, equation: Any, inputs: Sequence[Value]) -> Value:
     """Entries of a table along one axis, by integers; other gathers are not covered."""
     numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
-    (table, index), out = (v.aval.shape for v in equation.invars), equation.outvars[0].aval.shape
-    if numbers.operand_batching_dims or len(numbers.start_index_map) != 1:
-        raise UnsupportedError
+    table, index = (v.aval.shape for v in equation.invars)
     (axis,) = numbers.start_index_map
     whole = all(sizes[i] == (1 if i == axis else n) for i, n in enumerate(table))
-    after = len(out) - (len(table) - axis - 1)
-    places = (*range(axis), *range(after, len(out)))
-    if not whole or numbers.collapsed_slice_dims != (axis,) or numbers.offset_dims != places:
+    if not whole or numbers.collapsed_slice_dims != (axis,):
         raise UnsupportedError
-    squeezed = graph.reshape(inputs[1], index[:-1])
-    return graph.node("Gather", inputs[0], squeezed, axis=int(axis))
+    found = graph.node("Gather", inputs[0], graph.reshape(inputs[1], index[:-1]), axis=int(axis))
+    # ONNX puts the axes of the index where that of the table was; JAX says where.
+    of_index = list(range(axis, axis + len(index) - 1))
+    of_table = [i for i in range(len(equation.outvars[0].aval.shape)) if i not in of_index]
+    order = [
+        (of_table if i in numbers.offset_dims else of_index).pop(0)
+        for i in range(len(of_table) + len(of_index))
+    ]
+    return _moved(graph, found, order)
 
 
 def convolution(graph: Graph, equation: Any, inputs: Sequence[Value]) -> Value:
