@@ -217,3 +217,11 @@ def parts_of_model(model: str) -> tuple[str, int]:
             f"{', '.join(TWO_LEVELS + name for name in names)}."
         )
     return (model, 1) if model in PRIORS else (model.removeprefix(TWO_LEVELS), 2)
+CALLBACKS = Registry(
+    "callback",
+    {
+        "mlflow": "cpvae_jax.training.trackers.mlflow:MLflow",
+        "tensorboard": "cpvae_jax.training.trackers.tensorboard:TensorBoard",
+        "wandb": "cpvae_jax.training.trackers.wandb:WeightsAndBiases",
+    },
+)

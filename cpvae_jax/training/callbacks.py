@@ -1,4 +1,6 @@
-"""Callbacks of the training loop: progress bar, log, checkpoints, interrupts, TensorBoard.
+"""Callbacks of the training loop: progress bar, log, checkpoints, interrupts.
+
+`trackers` has those that write to TensorBoard, MLflow and Weights & Biases.
 
 A callback of your own is a `Callback`, or any function of the `Run` that is called after each
 epoch. Registered under a name, as a class or function that makes one, it can be named on the
@@ -224,40 +226,3 @@ class Interrupt(Callback):
         for number, before in self._before.items():
             signal.signal(number, signal.SIG_DFL if before is None else before)
         self._before = {}
-
-
-class TensorBoard(Callback):
-    """Writes every metric for TensorBoard into the run folder; needs the package tensorboardX."""
-
-    def __init__(self) -> None:
-        self._writer: Any = None
-
-    def start(self, run: Run) -> None:
-        """Open the log."""
-        try:
-            from tensorboardX import SummaryWriter
-        except ImportError as error:
-            raise UserError(
-                "TensorBoard needs the package tensorboardX; install it with "
-                "pip install 'cpvae-jax[tensorboard]'."
-            ) from error
-        if run.folder is None:
-            raise UserError("TensorBoard needs a run folder; give fit a folder.")
-        if processes.first():
-            with run.folder.writing():
-                place = str(run.folder.path / "tensorboard")
-                self._writer = SummaryWriter(place, purge_step=run.epoch + 1)
-
-    def epoch(self, run: Run) -> None:
-        """Write the metrics of the epoch."""
-        if self._writer is None:
-            return
-        for name, values in run.metrics.items():
-            for seed, value in enumerate(values):
-                tag = f"{name}/{seed}" if len(values) > 1 else name
-                self._writer.add_scalar(tag, float(value), run.epoch)
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.close()

@@ -41,6 +41,7 @@ def test_the_help_does_not_import_jax():
     program = (
         "import sys\nfrom cpvae_jax.commands import main\nfrom experiments import run\n"
         "for command in (lambda: main.main(['fit', '--help']), lambda: main.main(['sample', '-h']),"
+        " lambda: main.main(['export', '-h']),"
         " lambda: run.main(['--help'])):\n"
         "    try: command()\n    except SystemExit: pass\n"
         "assert not {'jax', 'numpy'} & set(sys.modules)\n"

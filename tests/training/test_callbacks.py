@@ -15,8 +15,9 @@ import cpvae_jax
 from cpvae_jax import Config, Training, UserError, fit
 from cpvae_jax.storage import checkpoint, run_folder
 from cpvae_jax.training import callbacks, recipe
-from cpvae_jax.training.callbacks import Bar, Callback, Checkpoint, Interrupt, TensorBoard
+from cpvae_jax.training.callbacks import Bar, Callback, Checkpoint, Interrupt
 from cpvae_jax.training.run import Run
+from cpvae_jax.training.trackers.tensorboard import TensorBoard
 
 CONFIG = Config(shape=(3,), K=2, latent=1, hidden=(4,), binarise="none")
 TRAINING = Training(learning_rate=1e-2, batch_size=8, warmup=1, epochs=4)
