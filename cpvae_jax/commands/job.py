@@ -150,7 +150,9 @@ class Options:
     tensorboard: bool = option(False, "also write logs for TensorBoard to the folder of the run")
     quiet: bool = option(False, "show no progress bar")
     callback: tuple[str, ...] = option(
-        (), "callbacks to call after each epoch, registered by your own file", metavar="NAME"
+        (),
+        "callbacks to call after each epoch: mlflow, tensorboard, wandb, or those of your own file",
+        metavar="NAME",
     )
 
 

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "synthetic": "tests/experiments/test_run.py trains on it",
     "--seeds": "tests/experiments/test_run.py trains several seeds",
     "--coordinator": "tests/experiments/test_processes.py starts two processes",
+    "--callback": "tests/training/test_trackers.py trains with the trackers",
     "--extend": "tests/examples trains and samples with each file by command",
 }
 """Words of commands that do not run here, and why."""
@@ -33,6 +34,7 @@ SHELL = (["python3", "-m", "venv", ".venv"], [".", ".venv/bin/activate"], ["mkdo
 """Commands of other programs, which are only compared."""
 
 FIT, SAMPLE, REPORT = ["cpvae", "fit"], ["cpvae", "sample"], ["cpvae", "report"]
+FIT, SAMPLE, EXPORT = ["cpvae", "fit"], ["cpvae", "sample"], ["cpvae", "export"]
 RUN, TABLE = ["python", "-m", "experiments.run"], ["python", "-m", "experiments.table1"]
 DEFAULT = RUN
 """The run that pages other than the tutorial take as given."""
@@ -100,6 +102,7 @@ def test_the_commands_of_a_page_are_accepted_by_their_parsers(page, only_parsing
     for words in map(program, inline(page)):
         only_named = len(words) == 3 and words[0] == "python"
         if only_named or words in (FIT, SAMPLE, REPORT):
+        if only_named or words in (FIT, SAMPLE, EXPORT):
             assert callable(main_of(words)[0])
         else:
             check_parses(words)
@@ -152,6 +155,7 @@ def own(path):
 def runs_here(words):
     """Whether a command needs nothing that is not here, and takes only seconds."""
     if words[:2] in (FIT, SAMPLE, REPORT) or words[:3] == RUN:
+    if words[:2] in (FIT, SAMPLE, EXPORT) or words[:3] == RUN:
         return not set(ELSEWHERE) & set(words)
     return words[:3] == TABLE and "--print" in words
 
@@ -178,6 +182,11 @@ def test_the_commands_of_a_page_run(page, own_data, done, monkeypatch, parts_of_
     commands = [words for words in map(program, shell(page)) if runs_here(words)]
     of_run = [[*command, "runs/digits-K10-seed0"] for command in (SAMPLE, REPORT)]
     given = any(words[:3] in of_run for words in commands)
+    given = any(
+        words[:3] == [*command, "runs/digits-K10-seed0"]
+        for words in commands
+        for command in (SAMPLE, EXPORT)
+    )
     for words in [DEFAULT, *commands] if given else commands:
         execute(words, done)
         if words[:2] == SAMPLE:
