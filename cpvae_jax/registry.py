@@ -196,7 +196,14 @@ STARTS = Registry(
     },
     "cpvae_jax.training.starts.base:StartOrFunction",
 )
-CALLBACKS = Registry("callback", {"tensorboard": "cpvae_jax.training.callbacks:TensorBoard"})
+CALLBACKS = Registry(
+    "callback",
+    {
+        "mlflow": "cpvae_jax.training.trackers.mlflow:MLflow",
+        "tensorboard": "cpvae_jax.training.trackers.tensorboard:TensorBoard",
+        "wandb": "cpvae_jax.training.trackers.wandb:WeightsAndBiases",
+    },
+)
 
 TWO_LEVELS = "h"
 """First letter of the name of a two-level model: "hvp" is the prior "vp" on two levels."""
@@ -217,11 +224,3 @@ def parts_of_model(model: str) -> tuple[str, int]:
             f"{', '.join(TWO_LEVELS + name for name in names)}."
         )
     return (model, 1) if model in PRIORS else (model.removeprefix(TWO_LEVELS), 2)
-CALLBACKS = Registry(
-    "callback",
-    {
-        "mlflow": "cpvae_jax.training.trackers.mlflow:MLflow",
-        "tensorboard": "cpvae_jax.training.trackers.tensorboard:TensorBoard",
-        "wandb": "cpvae_jax.training.trackers.wandb:WeightsAndBiases",
-    },
-)

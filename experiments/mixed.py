@@ -222,10 +222,10 @@ def _densities(folder: Path, name: str, seed: int) -> dict[str, Any]:
     W = kinds.width(columns)
     result: dict[str, Any] = {}
     for likelihood, x in (("mixed", coded), ("gaussian", coded[:, :W])):
-        of_mixed = {"columns": columns} if likelihood == "mixed" else {}
-        fields = recipes.MODES.model(x.shape[1:], len(train))
+        of_mixed = columns if likelihood == "mixed" else None
+        fields: dict[str, Any] = recipes.MODES.model(x.shape[1:], len(train))
         config = cpvae_jax.Config(
-            shape=x.shape[1:], K=K[name], likelihood=likelihood, **of_mixed, **fields
+            shape=x.shape[1:], K=K[name], likelihood=likelihood, columns=of_mixed, **fields
         )
         key = jax.random.key(seed)
         params = cpvae_jax.fit(key, config, x[train], x[valid], callbacks=[]).params
@@ -256,7 +256,7 @@ def _with_levels(params: Any, columns: Any) -> Any:
     def log_prob(config: Any, own: Any, output: Any, x: Any) -> Any:
         scale = own.stats["scale"]
         log_var = gaussian._log_var(config, own) + jnp.zeros(config.size)
-        total = 0.0
+        total: Any = 0.0
         for column, place in zip(columns, places, strict=True):
             o, var = output[..., place, 0], jnp.exp(log_var[place])
             if column.kind in kinds.NUMBERS:
@@ -340,7 +340,7 @@ def summary(folder: Path) -> str:
                         for k in ("bound", "log_likelihood")
                     ),
                 ]
-                for m in methods
+                for m in shown_of
             ]
             lines += [marks.table([[name, "bound", "log-likelihood"], *body])]
     return "\n\n".join(lines)

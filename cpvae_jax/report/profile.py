@@ -31,7 +31,7 @@ def table(config: Config, rows: np.ndarray) -> dict[str, np.ndarray]:
     """
     columns = getattr(config, "columns", None)
     if columns is not None:
-        from cpvae_jax.data import coding  # type: ignore[attr-defined]
+        from cpvae_jax.data import coding
 
         decoded: dict[str, np.ndarray] = coding.decode(columns, rows)
         levels = {column.name for column in columns if column.kind in WITH_LEVELS}

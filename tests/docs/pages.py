@@ -9,8 +9,7 @@ README = ROOT / "README.md"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROGRAM = re.compile(
-    r"python -m |cpvae (fit|sample|report)\b|pip install |pytest$|mkdocs |taskset "
-    r"python -m |cpvae (export|fit|sample)\b|pip install |pytest$|mkdocs |taskset "
+    r"python -m |cpvae (export|fit|impute|predict|report|sample)\b|pip install |pytest$|mkdocs |taskset "
 )
 """How a command begins that stands within a sentence."""
 

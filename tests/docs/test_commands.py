@@ -33,8 +33,8 @@ ELSEWHERE = {
 SHELL = (["python3", "-m", "venv", ".venv"], [".", ".venv/bin/activate"], ["mkdocs", "serve"])
 """Commands of other programs, which are only compared."""
 
-FIT, SAMPLE, REPORT = ["cpvae", "fit"], ["cpvae", "sample"], ["cpvae", "report"]
-FIT, SAMPLE, EXPORT = ["cpvae", "fit"], ["cpvae", "sample"], ["cpvae", "export"]
+FIT = ["cpvae", "fit"]
+OF_A_RUN = [["cpvae", command] for command in ("export", "impute", "predict", "report", "sample")]
 RUN, TABLE = ["python", "-m", "experiments.run"], ["python", "-m", "experiments.table1"]
 DEFAULT = RUN
 """The run that pages other than the tutorial take as given."""
@@ -101,8 +101,7 @@ def test_the_commands_of_a_page_are_accepted_by_their_parsers(page, only_parsing
         check_parses(words)
     for words in map(program, inline(page)):
         only_named = len(words) == 3 and words[0] == "python"
-        if only_named or words in (FIT, SAMPLE, REPORT):
-        if only_named or words in (FIT, SAMPLE, EXPORT):
+        if only_named or words in (FIT, *OF_A_RUN):
             assert callable(main_of(words)[0])
         else:
             check_parses(words)
@@ -154,8 +153,7 @@ def own(path):
 
 def runs_here(words):
     """Whether a command needs nothing that is not here, and takes only seconds."""
-    if words[:2] in (FIT, SAMPLE, REPORT) or words[:3] == RUN:
-    if words[:2] in (FIT, SAMPLE, EXPORT) or words[:3] == RUN:
+    if words[:2] in (FIT, *OF_A_RUN) or words[:3] == RUN:
         return not set(ELSEWHERE) & set(words)
     return words[:3] == TABLE and "--print" in words
 
@@ -180,16 +178,11 @@ def execute(words, done):
 def test_the_commands_of_a_page_run(page, own_data, done, monkeypatch, parts_of_files):
     monkeypatch.chdir(own_data)
     commands = [words for words in map(program, shell(page)) if runs_here(words)]
-    of_run = [[*command, "runs/digits-K10-seed0"] for command in (SAMPLE, REPORT)]
+    of_run = [[*command, "runs/digits-K10-seed0"] for command in OF_A_RUN]
     given = any(words[:3] in of_run for words in commands)
-    given = any(
-        words[:3] == [*command, "runs/digits-K10-seed0"]
-        for words in commands
-        for command in (SAMPLE, EXPORT)
-    )
     for words in [DEFAULT, *commands] if given else commands:
         execute(words, done)
-        if words[:2] == SAMPLE:
+        if words[:2] == ["cpvae", "sample"]:
             out = words[words.index("--out") + 1] if "--out" in words else "samples.png"
             assert (own_data / out).stat().st_size > 0
 
