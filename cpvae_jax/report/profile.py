@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from cpvae_jax import columns as kinds
+from cpvae_jax import likelihoods
 from cpvae_jax.config import Config
+from cpvae_jax.data import coding
 
 Table = Mapping[str, np.ndarray]
 """Columns by name, [N] each: numbers, with NaN where missing, or levels, with None where missing."""
 
-WITH_LEVELS = ("binary", "categorical", "ordinal")
-"""Kinds of columns whose levels are counted, also where they are numbers."""
 
 MISSING = "(missing)"
 """What a missing entry of a column of levels is called."""
@@ -29,12 +30,11 @@ def table(config: Config, rows: np.ndarray) -> dict[str, np.ndarray]:
       config: the model; if it has columns of the user's, these give names, levels and units.
       rows: examples or samples in the unit of the data.
     """
-    columns = getattr(config, "columns", None)
+    columns = config.columns
     if columns is not None:
-        from cpvae_jax.data import coding
-
-        decoded: dict[str, np.ndarray] = coding.decode(columns, rows)
-        levels = {column.name for column in columns if column.kind in WITH_LEVELS}
+        coded = likelihoods.of(config).coded
+        decoded = coding.decode(columns, np.asarray(rows), coded=coded)
+        levels = {column.name for column in columns if column.kind in kinds.LEVELS}
         return {k: v.astype(object) if k in levels else v for k, v in decoded.items()}
     flat = np.asarray(rows).reshape(len(rows), -1)
     return {f"column {at}": values for at, values in enumerate(flat.T)}

@@ -11,7 +11,7 @@ import optax
 
 from cpvae_jax.config import Config, Training
 from cpvae_jax.errors import UserError
-from cpvae_jax.registry import PRIORS, RECIPES
+from cpvae_jax.registry import LIKELIHOODS, PRIORS, RECIPES
 
 register = RECIPES.register
 names = RECIPES.names
@@ -120,10 +120,14 @@ FEW = 10_000
 def _modes(config: Config, examples: int) -> Training:
     """Views and start by the kind of data, batches and epochs by their number.
 
-    A large learning rate matters: at 1e-3 or below, categories stay in merged modes.
+    A large learning rate matters: at 1e-3 or below, categories stay in merged modes. Columns of levels
+    make any partition by one of them consistent, so there the regularisers cannot judge a partition, and
+    the start is the mixture of the columns' kinds (`starts.classes`).
     """
     images = len(config.shape) in (2, 3)
     training = _modes_of_images(examples) if images else _modes_of_tables(examples)
+    if LIKELIHOODS[config.likelihood].coded:
+        training = replace(training, start="mixture")
     if config.K > 1 and PRIORS[config.prior].inferred:
         return training
     return replace(training, regularisers=(), start="fresh", starts=1)  # the same schedule

@@ -48,7 +48,7 @@ def of_run(params: Params, data: Dataset, seed: int) -> dict[str, Any]:
     content: dict[str, Any] = {
         "format": FORMAT,
         "name": data.name,
-        "shape": list(config.shape),
+        "shape": list(config.shape) if config.columns is None else [len(config.columns)],
         "categories": config.categories,
         "has_categories": not priors.of(config).single and config.categories > 1,
         "inferred": priors.of(config).inferred,
