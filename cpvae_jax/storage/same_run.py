@@ -16,7 +16,12 @@ FORMAT = 2
 DATA, PRNG = "data", "prng"
 """Settings that earlier runs lack: digests of the parts of the data, the kind of random keys."""
 
-PARTS = {"train": "training", "valid": "validation", "test": "test"}
+PARTS = {
+    "train": "training",
+    "valid": "validation",
+    "test": "test",
+    "weights": "weighted",
+}
 
 
 def check(path: Path, found: dict[str, Any], settings: dict[str, Any]) -> None:

@@ -76,6 +76,8 @@ def json_ready(values: dict[str, Any]) -> dict[str, Any]:
     """Tuples as lists, as they come back from a JSON file."""
 
     def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return json_ready(value)
         return [plain(v) for v in value] if isinstance(value, tuple | list) else value
 
     return {name: plain(value) for name, value in values.items()}
