@@ -131,7 +131,7 @@ def _levels(values: pa.ChunkedArray, column: Column, where: str) -> np.ndarray:
             values if types.is_dictionary(values.type) else values.dictionary_encode()
         ).combine_chunks()
         levels = (
-            [places[value] for value in encoded.dictionary.to_pylist()]
+            [places.get(value, np.nan) for value in encoded.dictionary.to_pylist()]
             if len(encoded.dictionary)
             else []
         )

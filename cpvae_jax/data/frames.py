@@ -25,12 +25,13 @@ def is_frame(given: Any) -> bool:
     """
     if isinstance(given, np.ndarray | list | tuple | str | bytes):
         return False
-    if hasattr(given, "obs_names") and hasattr(given, "var_names"):  # AnnData
+    of = type(given)  # a lazy frame of polars warns if its own columns are asked for
+    if hasattr(of, "obs_names") and hasattr(of, "var_names"):  # AnnData
         return True
-    if hasattr(given, "column_names") and hasattr(given, "schema"):  # an Arrow table or batch
+    if hasattr(of, "column_names") and hasattr(of, "schema"):  # an Arrow table or batch
         return True
-    return (hasattr(given, "columns") and hasattr(given, "dtypes")) or hasattr(
-        given, "__narwhals_dataframe__"
+    return (hasattr(of, "columns") and hasattr(of, "dtypes")) or hasattr(
+        of, "__narwhals_dataframe__"
     )
 
 

@@ -50,12 +50,14 @@ class Seen:
       dtype: The Arrow type of the column.
       rows, missing: How many values there are, and how many of them are missing.
       unique: Different values in the order in which they came, until there are too many.
+      order: The categories of a column of ordered ones, in their order.
     """
 
     def __init__(self, dtype: pa.DataType) -> None:
         self.dtype = dtype
         self.rows = self.missing = 0
         self.unique: dict[Any, int] = {}
+        self.order: dict[Any, None] = {}
         self.low, self.high = np.inf, -np.inf
         self._sum = self._square = 0.0
         self.whole = True
@@ -72,7 +74,10 @@ class Seen:
             gone = np.isnan(x)
             self.missing += int(gone.sum()) - values.null_count
             self._add_numbers(x[~gone])
-        if len(self.unique) <= MOST_LEVELS:
+        if types.is_dictionary(values.type) and values.type.ordered:
+            for chunk in values.chunks:
+                self.order |= dict.fromkeys(chunk.dictionary.to_pylist())
+        if len(self.unique) <= MOST_LEVELS and not types.is_nested(values.type):
             for value in values.unique()[: MOST_LEVELS + 2].to_pylist():
                 if value is not None and value == value:
                     self.unique.setdefault(value, self.rows)
@@ -81,14 +86,16 @@ class Seen:
     def _add_numbers(self, x: np.ndarray) -> None:
         if len(x):
             self.low, self.high = min(self.low, x.min()), max(self.high, x.max())
-            self._sum, self._square = self._sum + x.sum(), self._square + (x**2).sum()
-            self.whole &= bool(np.all(x == np.rint(x)))
+            with np.errstate(over="ignore"):
+                self._sum, self._square = self._sum + x.sum(), self._square + (x**2).sum()
+            self.whole &= bool(np.all((x == np.rint(x)) & np.isfinite(x)))
 
     @property
     def std(self) -> float:
         """The standard deviation of numbers."""
         count = max(self.rows - self.missing, 1)
-        return float(np.sqrt(max(self._square / count - (self._sum / count) ** 2, 0)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return float(np.sqrt(max(self._square / count - (self._sum / count) ** 2, 0)))
 
     @property
     def is_range(self) -> bool:
@@ -164,7 +171,8 @@ def _column(seen: Seen, name: str, kind: str | None, shared: bool, where: str) -
     dtype = seen.dtype
     if types.is_dictionary(dtype):
         default = kinds.ORDINAL if dtype.ordered else kinds.CATEGORICAL
-        levels = tuple(seen.unique) if dtype.ordered else _sorted(seen)
+        used = tuple(level for level in seen.order if level in seen.unique)
+        levels = used if dtype.ordered else _sorted(seen)
         return _of_levels(name, kind or default, levels, where)
     if types.is_boolean(dtype):
         return _of_levels(name, kind or kinds.BINARY, (False, True), where)
