@@ -5,6 +5,7 @@ Whole (`read`) or in batches (`batches`), so that files may be larger than memor
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,11 +152,58 @@ def _of_text(path: Path, whole: bool) -> Iterator[pa.Table]:
     size = path.stat().st_size if whole else BLOCK
     options = csv.ReadOptions(block_size=max(2**20, min(size, 2**30)))
     if whole:
-        yield csv.read_csv(path, options, parse, convert)
+        table = csv.read_csv(path, options, parse, convert)
+        _check_text(table.schema, path)
+        yield table
         return
+    convert.column_types = _types(path, options, parse, convert)
     with csv.open_csv(path, options, parse, convert) as reader:
+        _check_text(reader.schema, path)
         for batch in reader:
             yield pa.Table.from_batches([batch])
+
+
+WIDER = {"null": "int64", "int64": "double"}
+"""The type that holds the values of another one too; text holds those of all others."""
+
+
+def _types(path: Path, options: Any, parse: Any, convert: Any) -> dict[str, Any]:
+    """The types of columns whose first block suggests one that later values do not have.
+
+    Arrow decides the types by the first block: whole numbers there, and 1.5 in a later one, are an error.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    found: dict[str, Any] = {}
+    if path.stat().st_size <= options.block_size and path.suffix.lower() not in COMPRESSED:
+        return found
+    while True:
+        convert.column_types = found
+        with csv.open_csv(path, options, parse, convert) as reader:
+            try:
+                for _ in reader:
+                    pass
+                return found
+            except pa.ArrowInvalid as error:
+                refused = re.match(
+                    r"In CSV column #(\d+): .*conversion error to ([\w\[\]]+)", str(error)
+                )
+                if refused is None or refused[2] == "string":
+                    raise
+                name = reader.schema.names[int(refused[1])]
+                found[name] = pa.type_for_alias(WIDER.get(refused[2], "string"))
+
+
+def _check_text(schema: pa.Schema, path: Path) -> None:
+    """Raises a `UserError` for a column of text that is not UTF-8, which Arrow takes for bytes."""
+    import pyarrow.types as types
+
+    bytes_in = next((field.name for field in schema if types.is_binary(field.type)), None)
+    if bytes_in is not None:
+        raise UserError(
+            f"{printable(path)} is not written in UTF-8 (column {bytes_in!r}); save it as UTF-8."
+        )
 
 
 def _written(path: Path) -> tuple[str, str]:
