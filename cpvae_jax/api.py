@@ -16,6 +16,7 @@ from cpvae_jax import checks, likelihoods, models, posteriors, priors, values
 from cpvae_jax.config import Config
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.errors import UserError
+from cpvae_jax.evaluation import rows
 from cpvae_jax.models import category as components
 from cpvae_jax.models import start
 from cpvae_jax.storage import checkpoint
@@ -106,15 +107,7 @@ def predict(params: Params, x: jax.typing.ArrayLike) -> jax.Array:
     >>> predict(params, jnp.zeros((2, 8, 8))).sum(axis=1).round(3).tolist()
     [1.0, 1.0]
     """
-    return _predict(params, checks.data(params, x))
-
-
-@jax.jit
-@exact
-def _predict(params: Params, data: jax.Array) -> jax.Array:
-    model = models.of(params.config)
-    encoding = model.infer(params, likelihoods.of(params.config).expect(params.config, data))
-    return params.by_category(jax.nn.softmax(model.logits(params, encoding)))
+    return rows.probs_of(params, checks.data(params, x))
 
 
 def decode(

@@ -192,7 +192,7 @@ class CPVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Bas
         return self._probs(x).argmax(axis=1)
 
     def _probs(self, x: np.ndarray) -> np.ndarray:
-        return rows.padded(lambda part: api.predict(self.params_, part), x)
+        return rows.probs(self.params_, x)
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable category of each row, [N]."""
@@ -204,11 +204,7 @@ class CPVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Bas
 
     def transform(self, X: Any) -> np.ndarray:
         """The code of each row, [N, D]: the mean of q(z|x, c) at its most probable category."""
-        return rows.padded(self._codes, self._rows(X))
-
-    def _codes(self, x: np.ndarray) -> jax.Array:
-        found = api.encode(self.params_, x)
-        return jnp.take_along_axis(found.mean, found.logits.argmax(1)[:, None, None], axis=1)[:, 0]
+        return rows.codes(self.params_, self._rows(X))
 
     def inverse_transform(self, Z: Any) -> Any:
         """Codes [N, D] to rows: the mean of p(x|z, c) at the category that z most probably comes from."""

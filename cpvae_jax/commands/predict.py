@@ -69,11 +69,10 @@ def _scored(params: Params, ids: Any, x: Any, low: float | None) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    from cpvae_jax import api
     from cpvae_jax.evaluation import rows
     from cpvae_jax.keys import purpose
 
-    probs = rows.padded(lambda part: api.predict(params, part), x)
+    probs = rows.probs(params, x)
     bound = rows.bounds(params, purpose(jax.random.key(0), "test bound"), x)
     found = {"row": pa.array(ids) if isinstance(ids, np.ndarray) else ids}
     found["category"] = pa.array(probs.argmax(axis=1))

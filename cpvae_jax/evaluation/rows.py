@@ -1,4 +1,4 @@
-"""Scores of single rows: the bound, with draws that do not depend on where the row stands."""
+"""What a model says of single rows, in programs of one size: a row has the same result alone and among others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import checks, likelihoods, models
+from cpvae_jax import checks, likelihoods, models, posteriors
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.evaluation.estimates import BATCH
 from cpvae_jax.types import Params
@@ -46,6 +46,43 @@ def bounds(
     checks.at_least("draws", draws, 1)
     data = checks.data(params, x)
     return padded(partial(_bounds, params, checks.key(key), draws=draws), data)
+
+
+def probs(params: Params, x: jax.typing.ArrayLike) -> np.ndarray:
+    """The probabilities of the categories of each row, as `api.predict` gives them, [N, K].
+
+    Args:
+      params: The model.
+      x: Examples [N, *shape], or a data frame for a model of a table.
+
+    Raises:
+      UserError: The data do not suit the model.
+    """
+    return padded(partial(probs_of, params), checks.data(params, x))
+
+
+def codes(params: Params, x: jax.typing.ArrayLike) -> np.ndarray:
+    """The mean of q(z|x, c) at the most probable component of each row, [N, D]; see `probs`."""
+    return padded(partial(_codes, params), checks.data(params, x))
+
+
+@jax.jit
+@exact
+def probs_of(params: Params, data: jax.Array) -> jax.Array:
+    """The probabilities of the categories of examples in the model's unit, [B, K]."""
+    model = models.of(params.config)
+    encoding = model.infer(params, likelihoods.of(params.config).expect(params.config, data))
+    return params.by_category(jax.nn.softmax(model.logits(params, encoding)))
+
+
+@jax.jit
+@exact
+def _codes(params: Params, data: jax.Array) -> jax.Array:
+    config = params.config
+    model, family = models.of(config), posteriors.of(config)
+    encoding = model.infer(params, likelihoods.of(config).expect(config, data))
+    component = jnp.argmax(model.logits(params, encoding), axis=-1).astype(jnp.int32)
+    return family.gaussian(family.at(encoding.code, model.seen(component)))[0]
 
 
 def padded(function: Callable[[Any], Any], x: Any) -> np.ndarray:
