@@ -17,6 +17,10 @@ from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
 
 
+LAST = np.nextafter(np.float32(1), np.float32(0))
+"""The largest point, below the share of the last row that weighs anything."""
+
+
 def checked(given: Any, train: np.ndarray | Rows) -> np.ndarray | None:
     """Weights of all training examples in float64, [N]; None stays None, and so do equal weights.
 
@@ -68,7 +72,9 @@ def drawn(offset: jax.Array | float, shares: jax.Array) -> jax.Array:
     """
     count = len(shares)
     points = (jnp.arange(count, dtype=jnp.float32) + offset) / count
-    return jnp.searchsorted(shares, points).astype(jnp.int32).clip(0, count - 1)
+    points = jnp.minimum(points, LAST)
+    # From the right: a row without weight has the share of the one before it, and is never first above.
+    return jnp.searchsorted(shares, points, side="right").astype(jnp.int32)
 
 
 def repeated(x: Any, weights: np.ndarray | None) -> Any:
