@@ -94,7 +94,7 @@ def test_rows_that_are_not_coded_have_one_number_per_column():
     np.testing.assert_allclose(back["a"], [0.7, 1.7])
     assert back["b"].tolist() == [1, 2]
     with pytest.raises(
-        UserError, match="'b' of the table has missing values, but .*--likelihood m"
+        UserError, match=r"'b' of the table has missing values, but .*--likelihood m"
     ):
         coding.encode(
             columns, pa.table({"a": [0.5], "b": pa.array([None], pa.int64())}), coded=False
@@ -159,5 +159,5 @@ def test_rows_that_do_not_suit_the_model_are_refused(change, sentence):
 
 def test_of_many_levels_a_few_are_shown():
     column = Column("a", "categorical", tuple(f"l{i}" for i in range(50)))
-    with pytest.raises(UserError, match="it knows 'l0', .*'l9' and 40 more"):
+    with pytest.raises(UserError, match=r"it knows 'l0', .*'l9' and 40 more"):
         coding.encode((column,), pa.table({"a": ["new"]}))

@@ -221,7 +221,7 @@ def tiny(shaken):
     """A model with D = 1, posteriors that cover the prior, and rows with gaps."""
     params = shaken(CONFIG, seed=3, data=DATA)
     weights = dict(params.weights)
-    for name in ("encoder", "heads", "decoder"):
+    for name in ("encoder", "heads"):
         weights[name] = jax.tree.map(lambda a: 0.3 * a, weights[name])
     weights["heads"]["log_var"]["bias"] += 0.5
     prior = weights["prior"] | {"log_var": 0.3 * weights["prior"]["log_var"]}
