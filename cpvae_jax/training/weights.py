@@ -16,7 +16,6 @@ from cpvae_jax.data.conversion import as_numbers
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
 
-
 LAST = np.nextafter(np.float32(1), np.float32(0))
 """The largest point, below the share of the last row that weighs anything."""
 
