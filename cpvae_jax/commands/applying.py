@@ -59,7 +59,8 @@ def batches(params: Params, applied: Applied, folders: Folders) -> Iterator[Batc
     how = unsplit.Reading(
         columns=params.config.columns,
         coded=likelihoods.of(params.config).coded,
-        id_column=applied.id_column or settings.get("id_column"),
+        id_column=applied.id_column,
+        usual_id=settings.get("id_column"),
         resize=applied.resize or settings.get("resize"),
     )
     with warnings.catch_warnings():

@@ -41,12 +41,14 @@ class Reading(NamedTuple):
       columns: The columns of the model, or None.
       coded: Whether the model takes coded rows.
       id_column: The column of a table that names its rows.
+      usual_id: The column that named the rows in training; where it is missing, they get numbers.
       resize: The size that images are brought to.
     """
 
     columns: Columns | None = None
     coded: bool = False
     id_column: str | None = None
+    usual_id: str | None = None
     resize: str | None = None
 
 
@@ -88,7 +90,8 @@ def _of_table(path: Path, how: Reading) -> Iterator[Batch]:
                 f"{shown} has no column {how.id_column!r}; it has {', '.join(map(repr, table.column_names))}."
             )
         numbers = np.arange(first, first + table.num_rows)
-        ids = numbers if how.id_column is None else table[how.id_column]
+        named = how.id_column or (how.usual_id if how.usual_id in table.column_names else None)
+        ids = numbers if named is None else table[named]
         first += table.num_rows
         if table.num_rows:
             yield Batch(ids, coding.encode(how.columns, table, shown, coded=how.coded), table)

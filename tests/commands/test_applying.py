@@ -160,7 +160,6 @@ def test_samples_as_numbers_are_coded_rows(run, params, tmp_path):
 
 REFUSED = {
     "a column less": ({"drop": "mass"}, "has no column 'mass', which the model was trained on"),
-    "no id": ({"drop": "id"}, "has no column 'id'"),
     "a new level": ({"island": "D"}, "holds 'D', which the model has not seen in training"),
     "text for numbers": ({"mass": "heavy"}, "holds 'heavy', but the model was trained on numbers"),
     "infinity": ({"mass": np.inf}, "holds infinity in row 1"),
@@ -235,3 +234,14 @@ def test_a_finished_run_is_not_begun_with_other_columns(mine, run, tmp_path, cap
     arguments = [*READING, *TINY, "--seed", 1, "--out", tmp_path / "run", "--resume"]
     assert cpvae("fit", mine, *arguments) == 2
     assert "holds a run with other settings (different: columns, data, model)" in message(capsys)
+
+
+def test_without_the_id_column_of_the_run_rows_get_numbers(mine, run, tmp_path, capsys):
+    new = pandas.read_csv(mine).drop(columns="id")
+    new.to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "out.csv"
+    assert cpvae("predict", run, tmp_path / "new.csv", "--out", out) == 0
+    assert pandas.read_csv(out)["row"].tolist() == list(range(len(new)))
+    asked = ["predict", run, tmp_path / "new.csv", "--out", out, "--id-column", "id"]
+    assert cpvae(*asked) == 2
+    assert "has no column 'id'" in message(capsys)
