@@ -65,7 +65,8 @@ class Reading:
     drop_columns: tuple[str, ...] = option((), "table: columns to leave out", metavar="NAME")
     columns: tuple[tuple[str, str], ...] = option(
         (),
-        f"table: kind of a column, in place of the one inferred: {', '.join(kinds.KINDS)}",
+        "table: kind of a column, in place of the one inferred: real, positive, count, binary, "
+        "categorical, ordinal",
         metavar="NAME=KIND",
         type=kind_of_column,
         flag="column",
