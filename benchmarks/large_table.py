@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import machine
-from cpvae_jax.commands import flags
+from cpvae_jax.commands import flags, provenance
 from cpvae_jax.commands.flags import option
 from cpvae_jax.commands.main import as_process, exit_code
 
@@ -67,6 +67,7 @@ def run(options: Options) -> None:
     for one in found.values():
         one["rows_per_second"] = options.rows / one["seconds"]
     result = {
+        "commit": provenance.describe([], "python -m benchmarks.large_table")["commit"],
         "machine": machine.describe(),
         "busy_cores": busy,
         "rows": options.rows,
