@@ -42,7 +42,7 @@ def as_numbers(given: Any, name: str) -> np.ndarray:
     """Returns anything like an array as a NumPy array of numbers in this machine's byte order.
 
     Args:
-      given: An array, a list, a data frame, or any object with `__array__`.
+      given: An array, a list, a data frame, a sparse matrix, AnnData, or any object with `__array__`.
       name: What the caller calls it, for the error message.
 
     Returns:
@@ -74,6 +74,10 @@ def _read(given: Any, name: str) -> np.ndarray:
     """Returns an array of any dtype; masks are kept."""
     import jax
 
+    if hasattr(given, "obs_names"):  # AnnData
+        given = given.X
+    if hasattr(given, "toarray") and hasattr(given, "nnz"):  # a sparse matrix
+        given = given.toarray()
     if isinstance(given, list | tuple) and any(map(np.ma.isMaskedArray, given)):
         return np.ma.array(given)
     try:

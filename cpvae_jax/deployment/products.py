@@ -34,6 +34,8 @@ def rows(graph: Graph, equation: Any, inputs: Sequence[Value]) -> Value:
     """Entries of a table along one axis, by integers; other gathers are not covered."""
     numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
     table, index = (v.aval.shape for v in equation.invars)
+    if len(numbers.start_index_map) != 1:
+        raise UnsupportedError
     (axis,) = numbers.start_index_map
     whole = all(sizes[i] == (1 if i == axis else n) for i, n in enumerate(table))
     if not whole or numbers.collapsed_slice_dims != (axis,):

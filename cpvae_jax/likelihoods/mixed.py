@@ -162,13 +162,21 @@ def _log_negative_binomial(own: Own, number: jax.Array, log_mean: jax.Array) -> 
     return choose + r * (log_r - log_sum) + number * (log_mean - log_sum)
 
 
-def _in_unit(own: Own, found: Layout, values: dict[str, jax.Array], like: jax.Array) -> jax.Array:
-    """Coded values of each kind, with the logarithms of counts, as x [..., W + C] with nothing missing."""
-    value = jnp.zeros(like.shape, jnp.float32)
-    for kind, given in values.items():
-        value = value.at[..., found.values[kind]].set(given)
-    shift = own.stats["shift"] + own.stats["shift_low"]
-    t = (value - shift) / own.stats["scale"]
+def _row(own: Own, found: Layout, values: dict[str, jax.Array]) -> jax.Array:
+    """x [..., W + C] with nothing missing, from the values of each kind.
+
+    Numbers on a Gaussian scale have the model's unit already, since large ones would lose digits on a way
+    through the user's. Others are coded, counts as log(1 + n).
+    """
+    of_kind = [kind for kind in kinds.KINDS if len(found.values[kind])]
+    in_unit = []
+    for kind in of_kind:
+        places = found.values[kind]
+        shift = own.stats["shift"][places] + own.stats["shift_low"][places]
+        value = values[kind]
+        in_unit.append(value if kind in GAUSSIAN else (value - shift) / own.stats["scale"][places])
+    order = np.argsort(np.concatenate([found.values[kind] for kind in of_kind]))
+    t = jnp.concatenate(in_unit, axis=-1)[..., order]
     return jnp.concatenate([t, jnp.zeros((*t.shape[:-1], len(own.stats["gaps"])))], axis=-1)
 
 
@@ -176,74 +184,61 @@ def mean(config: Config, own: Own, output: jax.Array) -> jax.Array:
     """The mean of numbers, the probabilities of levels, and the mean place of ordinal ones."""
     columns = columns_of(config)
     found, o = _outputs(config, own, output)
-    stats = own.stats
-    values: dict[str, jax.Array] = {}
-    places = found.values[kinds.REAL]
-    values[kinds.REAL] = (stats["shift"] + stats["scale"] * o)[..., places]
-    places = found.values[kinds.POSITIVE]
-    if len(places):  # the mean of a log-normal: its logarithm is m + σ² / 2
-        variance = (
-            jnp.exp(_log_var(own)[len(found.values[kinds.REAL]) :]) * stats["scale"][places] ** 2
-        )
-        values[kinds.POSITIVE] = (stats["shift"] + stats["scale"] * o)[..., places] + variance / 2
-    values[kinds.COUNT] = jax.nn.softplus(jnp.minimum(o, LARGEST_LOG_MEAN))[
-        ..., found.values[kinds.COUNT]
-    ]
-    values[kinds.BINARY] = jax.nn.sigmoid(o[..., found.values[kinds.BINARY]])
-    if len(found.columns[kinds.CATEGORICAL]):
+    values = {kind: o[..., places] for kind, places in found.values.items() if len(places)}
+    if kinds.POSITIVE in values:  # the mean of a log-normal: its logarithm is m + σ² / 2
+        variance = jnp.exp(_log_var(own)[len(found.values[kinds.REAL]) :])
+        values[kinds.POSITIVE] += variance * own.stats["scale"][found.values[kinds.POSITIVE]] / 2
+    if kinds.COUNT in values:
+        values[kinds.COUNT] = jax.nn.softplus(jnp.minimum(values[kinds.COUNT], LARGEST_LOG_MEAN))
+    if kinds.BINARY in values:
+        values[kinds.BINARY] = jax.nn.sigmoid(values[kinds.BINARY])
+    if kinds.CATEGORICAL in values:
         probs = jnp.exp(_log_probs_of_levels(columns, found, o))
         values[kinds.CATEGORICAL] = _flat(columns, found, probs)
-    if "cuts" in own.weights:
-        log_p = ordinal.log_probs(
-            columns, found, own.weights["cuts"], o[..., found.values[kinds.ORDINAL]]
-        )
+    if kinds.ORDINAL in values:
+        log_p = ordinal.log_probs(columns, found, own.weights["cuts"], values[kinds.ORDINAL])
         level = jnp.arange(log_p.shape[-1], dtype=jnp.float32)
         values[kinds.ORDINAL] = jnp.sum(jnp.exp(log_p) * level, axis=-1)
-    return _in_unit(own, found, values, o)
+    return _row(own, found, values)
 
 
 def _flat(columns: Columns, found: Layout, of_levels: jax.Array) -> jax.Array:
     """[..., n, L] as the values of all categorical columns side by side."""
-    levels = _levels(columns, found)
-    return of_levels[..., levels < found.width]
+    flat = of_levels.reshape(*of_levels.shape[:-2], -1)
+    return flat[..., np.flatnonzero(_levels(columns, found).ravel() < found.width)]
 
 
 def sample(config: Config, own: Own, key: jax.Array, output: jax.Array) -> jax.Array:
     """A draw of every column."""
     columns = columns_of(config)
     found, o = _outputs(config, own, output)
-    stats = own.stats
-    keys = dict(
-        zip((*kinds.KINDS, "rate"), jax.random.split(key, len(kinds.KINDS) + 1), strict=True)
-    )
-    values: dict[str, jax.Array] = {}
+    purposes = (*kinds.KINDS, "rate")
+    keys = dict(zip(purposes, jax.random.split(key, len(purposes)), strict=True))
+    values = {kind: o[..., places] for kind, places in found.values.items() if len(places)}
     if "log_var" in own.weights:
         places, _ = _places(found, GAUSSIAN)
         noise = jax.random.normal(keys[kinds.REAL], (*o.shape[:-1], len(places)), jnp.float32)
-        t = o[..., places] + jnp.exp(_log_var(own) / 2) * noise
-        drawn = stats["shift"][places] + stats["scale"][places] * t
+        drawn = o[..., places] + jnp.exp(_log_var(own) / 2) * noise
         real = len(found.values[kinds.REAL])
         values[kinds.REAL], values[kinds.POSITIVE] = drawn[..., :real], drawn[..., real:]
-    if "log_dispersion" in own.weights:
-        log_mean = jnp.minimum(o[..., found.values[kinds.COUNT]], LARGEST_LOG_MEAN)
+    if kinds.COUNT in values:
+        log_mean = jnp.minimum(values[kinds.COUNT], LARGEST_LOG_MEAN)
         r = jnp.exp(_log_dispersion(own))
         rate = jax.random.gamma(keys["rate"], r, log_mean.shape) * jnp.exp(log_mean) / r
         number = jax.random.poisson(keys[kinds.COUNT], rate, dtype=jnp.int32)
         values[kinds.COUNT] = jnp.log1p(number.astype(jnp.float32))
-    one = jax.nn.sigmoid(o[..., found.values[kinds.BINARY]])
-    values[kinds.BINARY] = jax.random.bernoulli(keys[kinds.BINARY], one).astype(jnp.float32)
-    if len(found.columns[kinds.CATEGORICAL]):
+    if kinds.BINARY in values:
+        one = jax.random.bernoulli(keys[kinds.BINARY], jax.nn.sigmoid(values[kinds.BINARY]))
+        values[kinds.BINARY] = one.astype(jnp.float32)
+    if kinds.CATEGORICAL in values:
         log_p = _log_probs_of_levels(columns, found, o)
         level = jax.random.categorical(keys[kinds.CATEGORICAL], log_p)
         values[kinds.CATEGORICAL] = _flat(columns, found, jax.nn.one_hot(level, log_p.shape[-1]))
-    if "cuts" in own.weights:
-        log_p = ordinal.log_probs(
-            columns, found, own.weights["cuts"], o[..., found.values[kinds.ORDINAL]]
-        )
-        values[kinds.ORDINAL] = jax.random.categorical(keys[kinds.ORDINAL], log_p).astype(
-            jnp.float32
-        )
-    return _in_unit(own, found, values, o)
+    if kinds.ORDINAL in values:
+        log_p = ordinal.log_probs(columns, found, own.weights["cuts"], values[kinds.ORDINAL])
+        level = jax.random.categorical(keys[kinds.ORDINAL], log_p)
+        values[kinds.ORDINAL] = level.astype(jnp.float32)
+    return _row(own, found, values)
 
 
 def standardise(own: Own, x: jax.Array) -> jax.Array:

@@ -6,6 +6,7 @@ from fractions import Fraction
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
 
 from cpvae_jax.data import conversion
 from cpvae_jax.data.conversion import NotFinite, as_numbers
@@ -72,3 +73,10 @@ def test_rows_are_found_in_blocks_and_by_their_own_numbers():
     ):
         faults.raise_any()
     conversion.finite({"a": bad[:0], "b": np.arange(3)})
+
+
+def test_sparse_matrices_and_anndata_are_read():
+    x = np.array([[0.0, 1.5], [2.0, 0.0]])
+    np.testing.assert_array_equal(as_numbers(scipy.sparse.csr_matrix(x), "x"), x)
+    anndata = pytest.importorskip("anndata", reason="AnnData is NOT read; pip install anndata")
+    np.testing.assert_array_equal(as_numbers(anndata.AnnData(x), "x"), x)

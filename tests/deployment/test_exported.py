@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,6 +15,7 @@ from cpvae_jax import Config
 from cpvae_jax.deployment import FORMATS, programs
 from cpvae_jax.distributions import noise
 from cpvae_jax.models import category as components
+from tests import tables
 
 pytest.importorskip("onnxruntime", reason="ONNX files are NOT run; pip install 'cpvae-jax[onnx]'")
 
@@ -38,6 +40,8 @@ MODELS = {
     "hmg": (Config(K=4, prior="mg", levels=2, **IMAGE), None),
     "hvp": (Config(K=4, prior="vp", levels=2, **TABLE), [[0, 3]]),
     "hvae": (Config(K=1, prior="vae", levels=2, **IMAGE), None),
+    "cp-columns": (tables.CONFIG, None),
+    "hvp-columns": (replace(tables.CONFIG, prior="vp", levels=2), None),
 }
 """Configurations, and categories to merge."""
 
@@ -49,6 +53,8 @@ CLOSE = 1e-5
 
 def data(config):
     """Examples in a unit of their own."""
+    if config.columns is not None:
+        return tables.rows(40).astype(np.float32)
     x = np.random.default_rng(1).random((40, *config.shape))
     x = x if config.likelihood == "bernoulli" else 300 * x - 100
     return x.astype(np.float32)

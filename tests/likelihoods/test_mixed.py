@@ -10,6 +10,7 @@ import cpvae_jax
 from cpvae_jax import Column, Config, Rows, UserError, likelihoods
 from cpvae_jax import columns as kinds
 from cpvae_jax.evaluation import estimates, rows
+from cpvae_jax.models import start
 from cpvae_jax.registry import LIKELIHOODS
 from tests import tables
 from tests.tables import COLUMNS, CONFIG, OWNER, C, W
@@ -286,3 +287,21 @@ def test_columns_that_nothing_can_be_learned_from_are_refused(values, sentence):
 
 def test_it_is_the_default_for_tables():
     assert likelihoods.suiting("table") == "mixed"
+
+
+def test_times_keep_their_digits():
+    """A timestamp of 1.7e9 ± 10 has no digit of its spread in float32."""
+    config = Config(shape=(2,), likelihood="mixed", columns=(Column("time", "real"),))
+    times = np.random.default_rng(0).normal(1.7e9, 10, 500)
+    params = start.init(jax.random.key(0), config, np.stack([times, np.zeros(500)], axis=1))
+    likelihood, own = likelihoods.of(config), params.likelihood
+    for draw in (
+        likelihood.mean,
+        lambda c, o, out: likelihood.sample(c, o, jax.random.key(1), out),
+    ):
+        x = draw(config, own, jnp.zeros((300, 2, 1)))
+        found = np.asarray(likelihood.restore(own, x))[:, 0]
+        assert abs(found.mean() - times.mean()) < 3
+        assert found.std() < 15
+    back = likelihood.restore(own, likelihood.prepare(own, np.array([[1.7e9 + 3.25, 0]])))
+    assert abs(back[0, 0] - (1.7e9 + 3.25)) < 1e-4
