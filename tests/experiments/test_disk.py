@@ -34,13 +34,17 @@ def command(out, *arguments):
     return run.main(["--dataset", "digits", "--out", str(out), *SMALL, *arguments])
 
 
+SIZE = 12 * 2**20
+"""Bytes of the disk: the 5 MiB of a report and its replacement fit, but not much more."""
+
+
 @pytest.fixture
 def disk(tmp_path):
-    """A file system of 4 MiB of its own; skipped, loudly, where it cannot be mounted."""
+    """A file system of `SIZE` bytes of its own; skipped, loudly, where it cannot be mounted."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = shutil.which("mount")
-    options = ["-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    options = ["-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(place)]
     if mount is None or subprocess.run([mount, *options], capture_output=True).returncode:
         pytest.skip("NOT TESTED: full and read-only disks, for this user may not mount one")
     yield place
@@ -83,7 +87,7 @@ def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, t
 def test_a_disk_that_fills_up_in_a_checkpoint_is_one_message(disk):
     """From the real command, whose threads would print pages."""
     out = disk / "run"
-    os.truncate(fill(disk), 4 * 2**20 - 400 * 2**10)  # the log and the pieces of some arrays fit
+    os.truncate(fill(disk), SIZE - 400 * 2**10)  # the log and the pieces of some arrays fit
     flags = ["--epochs", "9", "--checkpoint-every", "0", *SMALL]
     command = [sys.executable, "-m", "experiments.run", "--out", str(out), *flags]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
