@@ -18,6 +18,7 @@ from cpvae_jax.likelihoods import gaussian as gaussian_likelihood
 from cpvae_jax.likelihoods.base import Likelihood
 from cpvae_jax.registry import LIKELIHOODS
 from cpvae_jax.types import Own
+from tests import tables
 
 KEY = jax.random.key(0)
 NOTHING = Own({}, {})
@@ -546,8 +547,12 @@ def test_training_fits_both_channels(levels, hetero):
 def test_the_contract_of_every_likelihood(name, shape):
     """Shapes, finite gradients, and the same numbers under jit and vmap."""
     B = 4
-    config, like = Config(shape=shape, likelihood=name), compiled(LIKELIHOODS[name])
+    like, columns = compiled(LIKELIHOODS[name]), None
     data = np.random.default_rng(0).random((B, *shape)).astype(np.float32)
+    if like.coded:
+        columns, shape = tables.COLUMNS, tables.CONFIG.shape
+        data = tables.rows(B).astype(np.float32)
+    config = Config(shape=shape, likelihood=name, columns=columns)
     own = measured(like, config, data)
     output = jnp.broadcast_to(one_channel(data) - 0.5, (B, *shape, like.channels))
     prepared = like.prepare(own, data)

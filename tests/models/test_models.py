@@ -21,6 +21,7 @@ from cpvae_jax.evaluation.estimates import ESTIMATORS
 from cpvae_jax.models import cpvae, marginal, parts, start
 from cpvae_jax.objectives.base import Progress, gradient
 from cpvae_jax.registry import LIKELIHOODS, PRIORS, parts_of_model
+from tests import tables
 
 B, X, D, S = 5, 3, 2, 7
 KEYS = jax.random.split(jax.random.key(5), 20)
@@ -51,7 +52,10 @@ def test_a_prior_with_an_inferred_category_gets_the_papers_model(name):
 @pytest.mark.parametrize("shape", [(X,), (2, 3)])
 def test_the_shapes_of_every_model(name, likelihood, shape):
     """Traced, not run: other tests check the numbers."""
-    config = config_of(name, likelihood=likelihood, shape=shape)
+    columns = None
+    if LIKELIHOODS[likelihood].coded:
+        columns, shape = tables.COLUMNS, tables.CONFIG.shape
+    config = config_of(name, likelihood=likelihood, shape=shape, columns=columns)
     output = (*shape, LIKELIHOODS[likelihood].channels)
 
     def everything(key, x):
