@@ -238,6 +238,7 @@ def restore(own: Own, x: Array) -> Array:
     transform = xp.asarray(stats["transform"])
     t = xp.where(transform == LOG, xp.exp(xp.where(transform == LOG, t, 0)), t)
     t = xp.where(transform == LOG1P, xp.expm1(xp.where(transform == LOG1P, t, 0)), t)
+    t = xp.where(x[..., W:][..., xp.asarray(stats["owner"])] > 0.5, 0, t)
     return xp.concatenate([t, x[..., W:]], axis=-1)
 
 
