@@ -35,6 +35,7 @@ SHELL = (["python3", "-m", "venv", ".venv"], [".", ".venv/bin/activate"], ["mkdo
 
 FIT = ["cpvae", "fit"]
 OF_A_RUN = [["cpvae", command] for command in ("export", "impute", "predict", "report", "sample")]
+WRITING = [["cpvae", command] for command in ("impute", "predict", "sample")]
 RUN, TABLE = ["python", "-m", "experiments.run"], ["python", "-m", "experiments.table1"]
 DEFAULT = RUN
 """The run that pages other than the tutorial take as given."""
@@ -141,14 +142,17 @@ def check_names(job):
     """Raises if a job names something that does not exist."""
     extend.run(job.extend.extend)
     assert job.dataset in SOURCES or (ROOT / job.dataset).exists() or own(job.dataset)
-    data = SimpleNamespace(kind="grey", shape=(28, 28), train=range(1000), training={})
+    data = SimpleNamespace(
+        kind="grey", shape=(28, 28), train=range(1000), training={}, columns=None
+    )
     settings.training(job, settings.model_config(job, data), data)
     assert all(callback in CALLBACKS for callback in job.options.callback)
 
 
 def own(path):
     """Whether a path is one of the user's own files that the pages speak of."""
-    return path in ("mine.npz", "folder/of/images", "folder/of/arrays")
+    folder = ("images", "arrays", "photographs")
+    return path in ("mine.csv", "mine.npz", *(f"folder/of/{name}" for name in folder))
 
 
 def runs_here(words):
@@ -182,7 +186,7 @@ def test_the_commands_of_a_page_run(page, own_data, done, monkeypatch, parts_of_
     given = any(words[:3] in of_run for words in commands)
     for words in [DEFAULT, *commands] if given else commands:
         execute(words, done)
-        if words[:2] == ["cpvae", "sample"]:
+        if words[:2] in WRITING:
             out = words[words.index("--out") + 1] if "--out" in words else "samples.png"
             assert (own_data / out).stat().st_size > 0
 

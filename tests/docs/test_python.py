@@ -1,7 +1,8 @@
 """Every block of Python in the documentation runs as printed, except that training is short.
 
 The blocks of a page share their names and run in order, in a temporary folder. Their calls of
-`cpvae_jax.fit` are limited to two epochs and to the first examples; nothing else is changed.
+`cpvae_jax.fit` are limited to two epochs and to the first examples, and those of `CPVAE.fit` to two
+epochs; nothing else is changed.
 """
 
 import ast
@@ -12,7 +13,7 @@ from dataclasses import replace
 import pytest
 
 import cpvae_jax
-from cpvae_jax import registry
+from cpvae_jax import estimator, registry
 from cpvae_jax.training import recipe as recipes
 from tests.docs.pages import PAGES, ROOT, blocks, name
 
@@ -45,6 +46,18 @@ def short_fit(key, config, train, valid=None, *, recipe="paper", **others):
     return cpvae_jax.fit(key, config, train, valid, recipe=short, **others)
 
 
+@pytest.fixture
+def short_estimators(monkeypatch):
+    """`CPVAE.fit` trains for two epochs."""
+    fit = estimator.fit
+
+    def short(*arguments, recipe, **others):
+        recipe = replace(recipe, epochs=EPOCHS, starts=1, start_epochs=2)
+        return fit(*arguments, recipe=recipe, **others)
+
+    monkeypatch.setattr(estimator, "fit", short)
+
+
 def run(text, names, page):
     shorter = Shorter()
     tree = ast.fix_missing_locations(shorter.visit(ast.parse(text)))
@@ -53,8 +66,8 @@ def run(text, names, page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
-def test_the_python_of_a_page_runs(page, own_data, tmp_path, monkeypatch, capsys):
-    for shared in ("mine.npz", "folder"):
+def test_the_python_of_a_page_runs(page, own_data, tmp_path, monkeypatch, capsys, short_estimators):
+    for shared in ("mine.csv", "mine.npz", "folder"):
         (tmp_path / shared).symlink_to(own_data / shared)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page", "_fit": short_fit}
