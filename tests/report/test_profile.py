@@ -1,11 +1,9 @@
 """The profile of a category: which columns tell it from the rest, and by how much."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from cpvae_jax import data
+from cpvae_jax.columns import Column
 from cpvae_jax.config import Config
 from cpvae_jax.report import profile
 
@@ -69,13 +67,12 @@ def test_plain_rows_have_numbered_columns():
     assert found["column 1"].tolist() == [2, 4]
 
 
-def test_columns_of_the_user_s_keep_their_names_and_levels_that_are_numbers(monkeypatch):
-    decoded = {"age": np.array([1.0, np.nan]), "grade": np.array([1, 2])}
-    coding = SimpleNamespace(decode=lambda columns, rows: decoded)
-    monkeypatch.setattr(data, "coding", coding, raising=False)
-    kinds = {"age": "real", "grade": "ordinal"}
-    columns = tuple(SimpleNamespace(name=name, kind=kind) for name, kind in kinds.items())
-    found = profile.table(SimpleNamespace(columns=columns), np.zeros((2, 3)))
+def test_columns_of_the_user_s_keep_their_names_and_levels_that_are_numbers():
+    columns = (Column("age", "real"), Column("grade", "ordinal", (1, 2)))
+    config = Config(shape=(4,), likelihood="mixed", columns=columns)
+    coded = np.array([[1.0, 0, 0, 0], [0, 1, 1, 0]])  # the second age is missing
+    found = profile.table(config, coded)
+    assert np.isnan(found["age"][1])
     assert list(found) == ["age", "grade"]
     (of_grade,) = profile.of_categories({"grade": found["grade"]}, np.array([0, 1]), 2, most=1)[1]
     assert of_grade["here"] == "2, 100%"

@@ -55,7 +55,7 @@ def test_scores_that_a_model_cannot_have_are_left_out(params, data, monkeypatch)
     def found(data):
         return set(scores.evaluate(params, 0, data, temperature=0.5))
 
-    always = {"test_bound", "test_terms", "categories", "relaxed_figure"}
+    always = {"test_bound", "unusual_below", "test_terms", "categories", "relaxed_figure"}
     assert found(data) == always | {"decomposition", "clustering"}
     assert found(replace(data, test_labels=None)) == always | {"decomposition"}
     without_density = POSTERIORS["diagonal"]._replace(log_prob=None)
