@@ -88,7 +88,7 @@ def from_any(given: Iterable[Any] | None) -> Columns | None:
     """Columns from records, or from their dictionaries as JSON files hold them; None stays None.
 
     Raises:
-      UserError: An entry is no column, a name comes twice, or there is none.
+      UserError: An entry is not a column, two columns share a name, or the list is empty.
 
     >>> from_any([{"name": "age", "kind": "real"}])
     (Column(name='age', kind='real', levels=(), whole=False),)

@@ -1,7 +1,7 @@
 """A headless Chromium to open pages in: the Chrome DevTools protocol over two pipes, without a port.
 
 with Browser(find()) as browser:
-    page = browser.open("file:///tmp/report.html")
+    page = browser.open("file:///home/me/runs/digits/report.html")
     page.click("#tab-1")
     page.evaluate("location.hash"), page.errors, page.requests
 """

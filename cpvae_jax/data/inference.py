@@ -31,7 +31,7 @@ MOST_LEVELS = 200
 
 NEAR = 2.0
 """Standard deviations: whole numbers from 0 are counts if the smallest is nearer to 0 than this. The flipper
-lengths of penguins, 172 to 231 mm, are 14 away."""
+lengths of penguins, 172 to 231 mm, are 12 away."""
 
 LARGEST_COUNT = 100_000
 """The largest count whose probability float32 computes to a tenth of a nat."""
