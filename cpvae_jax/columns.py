@@ -130,6 +130,15 @@ def places(columns: Columns) -> list[range]:
     return [range(end - column.width, end) for end, column in zip(ends, columns, strict=True)]
 
 
+def owners(columns: Columns) -> list[int]:
+    """The number of the column that each value of a coded row belongs to.
+
+    >>> owners((Column("island", "categorical", ("A", "B")), Column("mass", "real")))
+    [0, 0, 1]
+    """
+    return [number for number, column in enumerate(columns) for _ in range(column.width)]
+
+
 def plain(columns: Columns) -> bool:
     """Whether all columns are real, so that a row can stand for itself."""
     return all(column.kind == REAL for column in columns)

@@ -136,8 +136,7 @@ def _one_hot(table: Any, fill: str) -> np.ndarray:
     columns = inference.infer(table)
     coded = coding.encode(columns, table)
     W = kinds.width(columns)
-    owner = np.repeat(np.arange(len(columns)), [column.width for column in columns])
-    x = np.where(coded[:, W:][:, owner] > 0.5, np.nan, coded[:, :W])
+    x = np.where(coded[:, W:][:, kinds.owners(columns)] > 0.5, np.nan, coded[:, :W])
     return np.where(np.isnan(x), np.nanmean(x, axis=0), x) if fill == "mean" else x
 
 

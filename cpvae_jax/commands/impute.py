@@ -64,9 +64,7 @@ def write_filled(applied: Applied, out: Path, folders: Folders, files: Sequence[
     with writers.writing(out) as writer:
         for batch in applying.batches(params, applied, folders):
             if batch.table is None:
-                raise UserError(
-                    f"{applied.data} is no table; only tables have gaps to fill."
-                )
+                raise UserError(f"{applied.data} is no table; only tables have gaps to fill.")
             filled = imputation.impute(params, key, batch.x)
             table, found = _merged(params, batch.table, filled)
             count, gaps = count + table.num_rows, gaps + found

@@ -61,10 +61,9 @@ def impute(
     )
     restored = np.asarray(likelihoods.restored(params, filled), np.float64)
     W = kinds.width(config.columns)
-    owner = np.repeat(np.arange(len(config.columns)), [c.width for c in config.columns])
     missing = rows[:, W:] > 0.5
     found = np.array(rows, np.float64)
-    found[:, :W] = np.where(missing[:, owner], restored[:, :W], found[:, :W])
+    found[:, :W] = np.where(missing[:, kinds.owners(config.columns)], restored[:, :W], found[:, :W])
     found[:, W:] = 0
     return found
 

@@ -61,8 +61,7 @@ class Layout(NamedTuple):
 @lru_cache(maxsize=64)
 def layout(columns: Columns) -> Layout:
     """The layout of the coded rows of a table."""
-    of_column = kinds.places(columns)
-    owner = np.concatenate([np.full(len(p), i) for i, p in enumerate(of_column)])
+    owner = np.array(kinds.owners(columns))
     transform = np.array([TRANSFORMS.get(columns[i].kind, 0) for i in owner])
     numbers = {
         k: np.array([i for i, c in enumerate(columns) if c.kind == k], int) for k in kinds.KINDS
