@@ -46,7 +46,7 @@ def written(tmp_path):
         ("a.tsv", COMMA.replace(",", "\t")),
         ("a.txt", COMMA.replace(",", "\t")),
         ("a.txt", COMMA),
-        ("a.csv.gz", gzip.compress(COMMA.encode())),
+        ("a.csv.gz", gzip.compress(COMMA.encode(), mtime=0)),
         ("a.tsv.bz2", bz2.compress(COMMA.replace(",", "\t").encode())),
     ],
 )
