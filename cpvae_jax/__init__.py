@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cpvae_jax.evaluation.decomposition import decomposition
     from cpvae_jax.evaluation.estimates import bound, bound_terms, log_likelihood
     from cpvae_jax.evaluation.imputation import impute
+    from cpvae_jax.evaluation.refinement import refined_bound
     from cpvae_jax.merging import merge, prune
     from cpvae_jax.training.fit import Fit, fit
     from cpvae_jax.training.selection import Selection, select
@@ -63,6 +64,7 @@ __all__ = [
     "predict",
     "prune",
     "reconstruct",
+    "refined_bound",
     "sample",
     "save",
     "select",
@@ -81,6 +83,7 @@ _MODULES = {
     "evaluation.decomposition": ("decomposition",),
     "evaluation.estimates": ("bound", "bound_terms", "log_likelihood"),
     "evaluation.imputation": ("impute",),
+    "evaluation.refinement": ("refined_bound",),
     "merging": ("merge", "prune"),
     "training.fit": ("Fit", "fit"),
     "training.selection": ("Selection", "select"),

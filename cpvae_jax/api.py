@@ -61,7 +61,8 @@ def encode(params: Params, x: jax.typing.ArrayLike) -> Posterior:
       x: Examples [B, *shape].
 
     Returns:
-      A `Posterior`: logits [B, K], and mean and log-variance of z, [B, K, D] each.
+      A `Posterior`: logits [B, K], and mean and log-variance of z, [B, K, D] each. Of a flow these are
+      where it takes the mean of the Gaussian that it starts from, and the log-variance of that Gaussian.
 
     Raises:
       UserError: The data do not suit the model.
@@ -81,7 +82,9 @@ def _encode(params: Params, data: jax.Array) -> Posterior:
     encoding = model.infer(params, likelihoods.of(config).expect(config, data))
 
     def of_category(k: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return family.gaussian(family.at(encoding.code, model.seen(jnp.full(len(data), k))))
+        conditional = family.at(encoding.code, model.seen(jnp.full(len(data), k)))
+        mean = family.mean(params.weights["posterior"], conditional)
+        return mean, family.gaussian(conditional)[1]
 
     mean, log_var = jax.vmap(of_category, out_axes=1)(jnp.arange(config.K, dtype=jnp.int32))
     return Posterior(model.logits(params, encoding), mean, log_var)

@@ -79,7 +79,9 @@ class Config:
     levels: int = _field(1, "continuous codes: 1, or 2 for the hierarchical models", choices=(1, 2))
     network: str = _field("gated", "encoder and decoder: gated (the paper's), or one of your own")
     posterior: str = _field(
-        "diagonal", "family of q(z|x, c): diagonal (the paper's), or one of your own"
+        "diagonal",
+        "family of q(z|x, c): diagonal (Gaussian, the paper's), full (Gaussian with full covariances), "
+        "iaf (inverse autoregressive flow), or one of your own",
     )
     likelihood: str = _field(
         "bernoulli",

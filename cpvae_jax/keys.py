@@ -32,6 +32,8 @@ PURPOSES = {
         "posterior weights",
         "likelihood arrays",
         "further heads",
+        "lower heads",
+        "lower posterior weights",
         # The start of the categories (`training.starting`)
         "start",
         "partition",
@@ -42,6 +44,7 @@ PURPOSES = {
         "relaxed figure",
         "decomposition",
         "log-likelihood",
+        "refined bound",
         "density",
         "pictures",
         "report",

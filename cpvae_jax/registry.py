@@ -128,7 +128,11 @@ NETWORKS = Registry(
 )
 POSTERIORS = Registry(
     "posterior",
-    {"diagonal": "cpvae_jax.posteriors.diagonal:POSTERIOR"},
+    {
+        "diagonal": "cpvae_jax.posteriors.diagonal:POSTERIOR",
+        "full": "cpvae_jax.posteriors.full:POSTERIOR",
+        "iaf": "cpvae_jax.posteriors.iaf:POSTERIOR",
+    },
     "cpvae_jax.posteriors.base:PosteriorFamily",
 )
 PRIORS = Registry(

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -105,7 +106,7 @@ class Params:
 
 @struct.dataclass
 class Posterior:
-    """q(c|x) = Cat(softmax(logits)) and q(z|x, c) = N(mean, diag exp(log_var)).
+    """q(c|x) = Cat(softmax(logits)) and, for the diagonal family, q(z|x, c) = N(mean, diag exp(log_var)).
 
     Attributes:
       logits: [B, K]
@@ -124,6 +125,10 @@ class Posterior:
 
     def __repr__(self) -> str:
         return f"Posterior({_axes('BKD', self.mean)})"
+
+
+Offsets = Mapping[str, jax.Array]
+"""Numbers to add to the outputs of the encoder's heads, by the head's name: [B, width] each."""
 
 
 @struct.dataclass

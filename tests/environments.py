@@ -21,7 +21,7 @@ import cpvae_jax
 from cpvae_jax import Config, Training
 from cpvae_jax.data import Dataset
 from cpvae_jax.report import run as report
-from cpvae_jax.report import scores
+from cpvae_jax.report import scores, tighter
 from cpvae_jax.report.html import content
 from cpvae_jax.storage.run_folder import RunFolder
 
@@ -85,8 +85,8 @@ def reported(params, folder):
     report.draw_pictures(RunFolder(folder), 0, data, params, [])
     assert list(folder.rglob("*.png"))
     assert content.of_run(params, data, 0)["rows"]
-    options = scores.LikelihoodOptions(samples=3, images=2)
-    return scores.evaluate(params, 0, data, temperature=0.5, likelihood=options)
+    options = tighter.Tighter(samples=3, images=2)
+    return scores.evaluate(params, 0, data, temperature=0.5, tighter=options)
 
 
 def plain(tree):

@@ -15,7 +15,7 @@ from cpvae_jax.data import Dataset
 from cpvae_jax.distributions import noise
 from cpvae_jax.evaluation import aggregate
 from cpvae_jax.report import run as report
-from cpvae_jax.report import scores
+from cpvae_jax.report import scores, tighter
 from cpvae_jax.report.html import content
 from cpvae_jax.storage.run_folder import RunFolder
 from experiments import compare, generation, judge
@@ -174,7 +174,7 @@ def test_no_draw_of_a_run_and_of_its_scores_reuses_a_key(recorder, monkeypatch, 
 
     monkeypatch.setattr(aggregate, "mean_probs", q_of_c)
     monkeypatch.setattr(scores, "decomposition", partial(scores.decomposition, draws=3))
-    monkeypatch.setattr(scores, "BOUND_DRAWS", 2)
+    monkeypatch.setattr(tighter, "BOUND_DRAWS", 2)
     monkeypatch.setattr(judge.samples, "PER_CATEGORY", 2)
     root = numbers(jax.random.key(SEED))
     training = Training(epochs=3, warmup=1, batch_size=4, learning_rate=1e-3)
@@ -183,9 +183,9 @@ def test_no_draw_of_a_run_and_of_its_scores_reuses_a_key(recorder, monkeypatch, 
             jax.random.key(SEED), CONFIG, DATA.train, DATA.valid, recipe=training, callbacks=[]
         )
     params = result.params
-    options = scores.LikelihoodOptions(samples=2, images=2)
+    options = tighter.Tighter(samples=2, images=2)
     with recorder.of("scores"):
-        scores.evaluate(params, SEED, DATA, temperature=0.5, bound_samples=3, likelihood=options)
+        scores.evaluate(params, SEED, DATA, temperature=0.5, bound_samples=3, tighter=options)
     with recorder.of("pictures"):
         report.draw_pictures(RunFolder(tmp_path), SEED, DATA, params, result.history)
     with recorder.of("report"):

@@ -142,10 +142,17 @@ class Options:
         const=5000,
         metavar="S",
     )
+    refine: int = option(
+        0,
+        "also report the bound after STEPS gradient steps on each test example's own q(z, c|x) (100 if "
+        "STEPS is left out)",
+        const=100,
+        metavar="STEPS",
+    )
     likelihood_images: int | None = option(
         None,
-        "estimate log p(x) for N random test examples only, and add their mean distance from the "
-        "bound to the bound of all examples (default: every example)",
+        "compute log p(x) and the refined bound for N random test examples only, and add their mean "
+        "distance from the bound to the bound of all examples (default: every example)",
         metavar="N",
     )
     tensorboard: bool = option(False, "also write logs for TensorBoard to the folder of the run")

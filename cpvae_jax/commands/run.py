@@ -28,6 +28,7 @@ from cpvae_jax.errors import UserError
 from cpvae_jax.registry import CALLBACKS
 from cpvae_jax.report import run as report
 from cpvae_jax.report import scores
+from cpvae_jax.report.tighter import Tighter
 from cpvae_jax.storage import folders, run_folder, same_run
 from cpvae_jax.storage.run_folder import RunFolder
 from cpvae_jax.training import callbacks, diagnosis, doubts
@@ -59,7 +60,7 @@ def run(job: Job, arguments: Sequence[str], program: str) -> int:
 
 def _check(options: Options) -> None:
     """Raise `UserError` for options out of range."""
-    for name, least in (("seeds", 1), ("bound_samples", 1), ("log_likelihood", 0)):
+    for name, least in (("seeds", 1), ("bound_samples", 1), ("log_likelihood", 0), ("refine", 0)):
         checks.at_least(f"--{name.replace('_', '-')}", getattr(options, name), least)
     if not 0 <= options.seed <= options.seed + options.seeds - 1 < SEEDS:
         raise UserError(
@@ -205,8 +206,11 @@ def _report(
     trained = _trained(job, result)
     print(outcome(trained, training, history, best_seed(result.state), result.stopped), flush=True)
     options = job.options
-    likelihood = scores.LikelihoodOptions(
-        options.log_likelihood, options.likelihood_images, None if options.quiet else _progress
+    tighter = Tighter(
+        samples=options.log_likelihood,
+        images=options.likelihood_images,
+        progress=None if options.quiet else _progress,
+        refine=options.refine,
     )
     best = report.write_scores(
         folder,
@@ -215,7 +219,7 @@ def _report(
         training,
         record,
         bound_samples=options.bound_samples,
-        likelihood=likelihood,
+        tighter=tighter,
         mesh=mesh,
     )
     print(scores.summary(best), flush=True)

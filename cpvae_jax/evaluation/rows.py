@@ -82,7 +82,8 @@ def _codes(params: Params, data: jax.Array) -> jax.Array:
     model, family = models.of(config), posteriors.of(config)
     encoding = model.infer(params, likelihoods.of(config).expect(config, data))
     component = jnp.argmax(model.logits(params, encoding), axis=-1).astype(jnp.int32)
-    return family.gaussian(family.at(encoding.code, model.seen(component)))[0]
+    conditional = family.at(encoding.code, model.seen(component))
+    return family.mean(params.weights["posterior"], conditional)
 
 
 def padded(function: Callable[[Any], Any], x: Any) -> np.ndarray:

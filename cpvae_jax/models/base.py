@@ -8,7 +8,7 @@ import jax
 
 from cpvae_jax.config import Config
 from cpvae_jax.networks.base import Category
-from cpvae_jax.types import Encoding, Params, Terms, Tree
+from cpvae_jax.types import Encoding, Offsets, Params, Terms, Tree
 
 
 class Explanation(NamedTuple):
@@ -16,7 +16,8 @@ class Explanation(NamedTuple):
 
     Attributes:
       output: The decoder's output, [..., *shape, channels].
-      kl: Divergence of the codes below z from their prior given z, [...]; 0 without any.
+      kl: Divergence of the codes below z from their prior given z, [...]; 0 without any, and where
+        these codes are not drawn.
       log_ratio: log p(codes below|z) − log q(codes below|x, z) at the draw, [...]; 0 without any.
     """
 
@@ -81,8 +82,8 @@ class Levels(NamedTuple):
 
 
 class Infer(Protocol):
-    def __call__(self, params: Params, x: jax.Array) -> Encoding:
-        """The posterior of x [B, *shape]."""
+    def __call__(self, params: Params, x: jax.Array, offsets: Offsets | None = None) -> Encoding:
+        """The posterior of x [B, *shape], with each example's own offsets of the heads if given."""
 
 
 class GiveTerms(Protocol):

@@ -21,7 +21,7 @@ from cpvae_jax.distributions import categorical
 from cpvae_jax.models import category as prior_of_c
 from cpvae_jax.models import parts
 from cpvae_jax.models.base import Category, Model
-from cpvae_jax.types import Encoding, Params, Terms
+from cpvae_jax.types import Encoding, Offsets, Params, Terms
 
 CATEGORIES_AT_ONCE = 16
 """Categories decoded side by side in an exact expectation: large products, bounded memory."""
@@ -63,9 +63,9 @@ def decode(params: Params, key: jax.Array | None, z: jax.Array, category: jax.Ar
 # 3.2 Inference model
 
 
-def infer(params: Params, x: jax.Array) -> Encoding:
+def infer(params: Params, x: jax.Array, offsets: Offsets | None = None) -> Encoding:
     """Eq. (6): q(z, c|x) = q(z|x, c) q(c|x), for all categories at once; x [B, *shape]."""
-    encoding = parts.encode(params, x, params.config.K)
+    encoding = parts.encode(params, x, params.config.K, offsets)
     logits = prior_of_c.masked(params.config, encoding.logits)
     return dataclasses.replace(encoding, logits=logits)
 

@@ -17,7 +17,7 @@ from cpvae_jax.distributions import mixture
 from cpvae_jax.models import category as prior_of_c
 from cpvae_jax.models import parts
 from cpvae_jax.models.base import Category, Model
-from cpvae_jax.types import Encoding, Params, Terms
+from cpvae_jax.types import Encoding, Offsets, Params, Terms
 
 CODES_AT_ONCE = 500
 """Draws of z over a batch whose responsibilities are computed side by side: bounded memory."""
@@ -46,9 +46,9 @@ def decode(params: Params, key: jax.Array | None, z: jax.Array, category: jax.Ar
     return parts.levels(params.config).generate(params, key, z, None)
 
 
-def infer(params: Params, x: jax.Array) -> Encoding:
+def infer(params: Params, x: jax.Array, offsets: Offsets | None = None) -> Encoding:
     """q(z|x) of x [B, *shape], with a single category."""
-    return parts.encode(params, x, 0)
+    return parts.encode(params, x, 0, offsets)
 
 
 def terms(

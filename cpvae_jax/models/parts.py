@@ -16,7 +16,7 @@ from cpvae_jax.models import hierarchy, one_level
 from cpvae_jax.models.base import Category, Levels
 from cpvae_jax.networks import layers
 from cpvae_jax.priors.base import Encode
-from cpvae_jax.types import Encoding, Params
+from cpvae_jax.types import Encoding, Offsets, Params
 
 
 def levels(config: Config) -> Levels:
@@ -24,7 +24,11 @@ def levels(config: Config) -> Levels:
     return hierarchy.LEVELS if config.levels == 2 else one_level.LEVELS
 
 
-def encode(params: Params, x: jax.Array, seen: int) -> Encoding:
+LOGITS, BELOW = "logits", "features below"
+"""The names, among offsets, of the logits of q(c|x) and of the features below the top code."""
+
+
+def encode(params: Params, x: jax.Array, seen: int, offsets: Offsets | None = None) -> Encoding:
     """The network's features h of x [B, *shape], and the heads on [h, c].
 
     Where the networks see no category (`seen` is 0) there is a single one: a logit of 0, and a
@@ -34,8 +38,21 @@ def encode(params: Params, x: jax.Array, seen: int) -> Encoding:
     chex.assert_shape(x, (None, *config.shape))
     inputs = likelihoods.of(config).standardise(params.likelihood, x)
     logits, of_x, of_c = _heads(params, inputs, seen)
+    below = levels(config).features(params, inputs)
+    if offsets is not None:
+        logits = logits + offsets[LOGITS]
+        of_x = {name: values + offsets[name] for name, values in of_x.items()}
+        below = None if below is None else below + offsets[BELOW]
     code = posteriors.of(config).spread(params.weights["posterior"], of_x, of_c)
-    return Encoding(logits, code, levels(config).features(params, inputs))
+    return Encoding(logits, code, below)
+
+
+def no_offsets(params: Params, encoding: Encoding) -> dict[str, jax.Array]:
+    """Zeros for the outputs of all heads of a batch, which leave its posterior as it is."""
+    B, widths = len(encoding.logits), posteriors.of(params.config).heads(params.config)
+    zeros = {name: jnp.zeros((B, width), jnp.float32) for name, width in widths.items()}
+    zeros[LOGITS] = jnp.zeros_like(encoding.logits)
+    return zeros if encoding.below is None else {**zeros, BELOW: jnp.zeros_like(encoding.below)}
 
 
 def _heads(

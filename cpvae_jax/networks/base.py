@@ -63,7 +63,7 @@ class InitLower(Protocol):
     def __call__(
         self, key: jax.Array, config: Config, categories: int, channels: int
     ) -> tuple[Tree, Tree]:
-        """Fresh weights of q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c)."""
+        """Fresh weights for q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c)."""
 
 
 class LowerFeatures(Protocol):
@@ -74,8 +74,11 @@ class LowerFeatures(Protocol):
 class LowerPosterior(Protocol):
     def __call__(
         self, below: Tree, features: jax.Array, z: jax.Array, category: Category
-    ) -> Gaussian:
-        """q(z₁|x, z₂, c) for top codes z [..., D]."""
+    ) -> jax.Array:
+        """Features of x, z₂ and c [..., H] for top codes z [..., D], for any H.
+
+        The library adds the heads of q(z₁|x, z₂, c), which are linear in them.
+        """
 
 
 class LowerPrior(Protocol):

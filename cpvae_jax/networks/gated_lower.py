@@ -16,14 +16,13 @@ from cpvae_jax.types import Tree
 
 
 def init(key: jax.Array, config: Config, categories: int, channels: int) -> tuple[Tree, Tree]:
-    """Weights of q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c)."""
+    """Weights for q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c)."""
     D, widths = config.latent, config.hidden
-    keys = iter(jax.random.split(key, 11))
+    keys = iter(jax.random.split(key, 7))
     below = {
         "x": layers.init_gated(next(keys), config.size, widths[0]),
         "top": layers.init_gated(next(keys), D, widths[0], categories=categories),
         "joint": layers.init_trunk(next(keys), 2 * widths[0], widths[1:] or widths),
-        **layers.init_gaussian(next(keys), next(keys), widths[-1], D),
     }
     prior = {
         "trunk": layers.init_trunk(next(keys), D, widths, categories=categories),
@@ -46,10 +45,10 @@ def features(config: Config, below: Tree, x: jax.Array) -> jax.Array:
     return layers.gated(below["x"], x.reshape(len(x), config.size))
 
 
-def posterior(below: Tree, features: jax.Array, z: jax.Array, category: Category) -> Gaussian:
-    """q(z₁|x, z₂, c)."""
+def posterior(below: Tree, features: jax.Array, z: jax.Array, category: Category) -> jax.Array:
+    """Features of x, z₂ and c for q(z₁|x, z₂, c), [..., hidden[-1]]."""
     top = layers.gated(below["top"], z, category)
-    return layers.gaussian(below, layers.trunk(below["joint"], layers.join(features, top)))
+    return layers.trunk(below["joint"], layers.join(features, top))
 
 
 def prior(decoder: Tree, z: jax.Array, category: Category) -> Gaussian:

@@ -24,12 +24,11 @@ def compose(network: Network) -> Lower:
 
     def init(key: jax.Array, config: Config, categories: int, channels: int) -> tuple[Tree, Tree]:
         D, H, F = config.latent, config.hidden[-1], num_features(network, config)
-        keys = iter(jax.random.split(key, 11))
+        keys = iter(jax.random.split(key, 9))
         below = {
             "x": network.init_encoder(next(keys), config),
             "top": layers.init_gated(next(keys), D, H, categories=categories),
             "joint": layers.init_trunk(next(keys), F + H, (H,)),
-            **layers.init_gaussian(next(keys), next(keys), H, D),
         }
         prior = {
             "trunk": layers.init_trunk(next(keys), D, config.hidden, categories=categories),

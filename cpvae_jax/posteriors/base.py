@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 
 from cpvae_jax.config import Config
 from cpvae_jax.distributions.mixture import Components
@@ -20,7 +21,7 @@ Conditional = Any
 
 class HeadWidths(Protocol):
     def __call__(self, config: Config) -> dict[str, int]:
-        """Names and widths of the heads that the family needs."""
+        """Names and widths, at least 1, of the heads that the family needs."""
 
 
 class Init(Protocol):
@@ -72,16 +73,22 @@ class LogProb(Protocol):
         """log q(z|x, c) of a given z [D] under each of the posteriors, [B]."""
 
 
+class KLTo(Protocol):
+    def __call__(self, conditional: Conditional, mean: jax.Array, log_var: jax.Array) -> jax.Array:
+        """KL(q(z|x, c) || N(mean, diag exp(log_var))) in closed form, [..., B]."""
+
+
 class KL(Protocol):
     def __call__(self, code: Code, components: Components) -> jax.Array:
         """KL(q(z|x, c) || p(z|c)) for all x and all c in closed form, [B, K]."""
 
 
 class PosteriorFamily(NamedTuple):
-    """A family of q(z|x, c).
+    """A family of q(z|x, c); with two levels that of q(z₁|x, z₂, c) too, which has no part of c.
 
-    Without `kl` the bound estimates the divergence of z at its draw. Without `log_prob` there is
-    no decomposition of the divergence (`evaluation.estimates.decomposition`).
+    Without `kl` the bound estimates the divergence of z at its draw, and without `kl_to` that of
+    z₁. Without `log_prob` there is no decomposition of the divergence
+    (`evaluation.decomposition`).
     """
 
     heads: HeadWidths
@@ -93,3 +100,12 @@ class PosteriorFamily(NamedTuple):
     gaussian: BaseGaussian
     kl: KL | None = None
     log_prob: LogProb | None = None
+    kl_to: KLTo | None = None
+
+
+def values(heads: Mapping[str, jax.Array], name: str) -> jax.Array:
+    """The output of a head, [..., width]; [..., 0] where a family of this size has no such head."""
+    if name in heads:
+        return heads[name]
+    other = next(iter(heads.values()))
+    return jnp.zeros((*other.shape[:-1], 0), other.dtype)

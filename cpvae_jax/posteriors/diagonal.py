@@ -79,6 +79,20 @@ def kl(code: gaussian.Spread, components: Components) -> jax.Array:
     return components.kl_from(code)
 
 
+def kl_to(conditional: Conditional, mean: jax.Array, log_var: jax.Array) -> jax.Array:
+    """KL to another diagonal Gaussian."""
+    return gaussian.kl(*conditional, mean, log_var)
+
+
 POSTERIOR = PosteriorFamily(
-    heads, init, spread, at, sample, mean, gaussian=lambda c: c, kl=kl, log_prob=log_prob
+    heads,
+    init,
+    spread,
+    at,
+    sample,
+    mean,
+    gaussian=lambda c: c,
+    kl=kl,
+    log_prob=log_prob,
+    kl_to=kl_to,
 )

@@ -19,7 +19,7 @@ from cpvae_jax.evaluation import stability
 from cpvae_jax.keys import purpose
 from cpvae_jax.report import agreement, baselines, pictures, scores, units
 from cpvae_jax.report.html import content, page
-from cpvae_jax.report.scores import LikelihoodOptions
+from cpvae_jax.report.tighter import Tighter
 from cpvae_jax.storage import run_folder
 from cpvae_jax.storage.run_folder import RunFolder
 from cpvae_jax.training import doubts
@@ -55,7 +55,7 @@ def write_scores(
     settings: Mapping[str, Any],
     *,
     bound_samples: int = 1,
-    likelihood: LikelihoodOptions = LikelihoodOptions(),  # noqa: B008 - immutable
+    tighter: Tighter = Tighter(),  # noqa: B008 - immutable
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
     """Scores every seed on the test split and writes metrics.json.
@@ -67,7 +67,7 @@ def write_scores(
       training: its last temperature is that of the relaxed figure.
       settings: what decides the numbers of the run, for the file.
       bound_samples: draws of z per example for the bound.
-      likelihood: how log p(x) is estimated.
+      tighter: the scores that cost more, log p(x) and the refined bound.
       mesh: the devices to spread the work over.
 
     Returns:
@@ -87,7 +87,7 @@ def write_scores(
             data,
             temperature=training.temperature_end,
             bound_samples=bound_samples,
-            likelihood=likelihood,
+            tighter=tighter,
             classical=classical,
             mesh=mesh,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,13 +10,14 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from cpvae_jax import api, checks, likelihoods, posteriors, priors
+from cpvae_jax import api, posteriors, priors
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import sample_of
 from cpvae_jax.evaluation import estimates, means, stability
 from cpvae_jax.evaluation.decomposition import decomposition
 from cpvae_jax.keys import purpose
 from cpvae_jax.report import agreement, baselines, use
+from cpvae_jax.report.tighter import Tighter, log_likelihood, refined
 from cpvae_jax.types import Params
 
 DENSITY_SAMPLES = 50_000
@@ -24,9 +25,6 @@ DENSITY_SAMPLES = 50_000
 
 UNUSUAL = 0.01
 """A new row is called unusual if its bound is below that of all but this share of the test rows."""
-
-BOUND_DRAWS = 32
-"""Draws of the bound that log p(x) is compared with; their noise is small beside the difference."""
 
 
 class Keys(NamedTuple):
@@ -36,6 +34,7 @@ class Keys(NamedTuple):
     relaxed: jax.Array
     decomposition: jax.Array
     likelihood: jax.Array
+    refined: jax.Array
     density: jax.Array
 
     @classmethod
@@ -47,19 +46,9 @@ class Keys(NamedTuple):
             relaxed=purpose(key, "relaxed figure"),
             decomposition=purpose(key, "decomposition"),
             likelihood=purpose(key, "log-likelihood"),
+            refined=purpose(key, "refined bound"),
             density=purpose(key, "density"),
         )
-
-
-class LikelihoodOptions(NamedTuple):
-    """How log p(x) is estimated."""
-
-    samples: int = 0
-    """Importance samples per example; 0 leaves the score out"""
-    images: int | None = None
-    """Number of random test examples; None takes all"""
-    progress: Callable[[int, int], None] | None = None
-    """`progress(done, total)` is called after each chunk of examples"""
 
 
 def evaluate(
@@ -69,7 +58,7 @@ def evaluate(
     *,
     temperature: float,
     bound_samples: int = 1,
-    likelihood: LikelihoodOptions = LikelihoodOptions(),  # noqa: B008 - immutable
+    tighter: Tighter = Tighter(),  # noqa: B008 - immutable
     classical: Mapping[str, agreement.Agreement] | None = None,
     mesh: Mesh | None = None,
 ) -> dict[str, Any]:
@@ -83,7 +72,7 @@ def evaluate(
       data: the data set.
       temperature: of the relaxed figure.
       bound_samples: draws of z per example for the bound.
-      likelihood: how log p(x) is estimated.
+      tighter: the scores that cost more, log p(x) and the refined bound.
       classical: what `baselines.of_data` returns, to stand beside the scores.
       mesh: the devices to spread the bounds and the log-likelihood over.
 
@@ -109,10 +98,11 @@ def evaluate(
     )
     if prior.inferred:
         result["relaxed_figure"] = _relaxed(params, keys.relaxed, data.test, temperature, mesh)
-    if likelihood.samples:
-        result["log_likelihood"] = log_likelihood(
-            params, keys.likelihood, data.test, bound, options=likelihood, mesh=mesh
-        )
+    more: dict[str, Any] = {"options": tighter, "mesh": mesh}
+    if tighter.samples:
+        result["log_likelihood"] = log_likelihood(params, keys.likelihood, data.test, bound, **more)
+    if tighter.refine:
+        result["refined_bound"] = refined(params, keys.refined, data.test, bound, **more)
     correct = np.zeros(0, bool)
     if data.test_labels is not None and not prior.single:
         found = agreement.with_labels(partial(agreement.predicted, params), data, seed)
@@ -133,59 +123,6 @@ def _relaxed(
         params, key, test, estimator="relaxed", temperature=temperature, mesh=mesh
     )
     return {**means.mean_and_error(found["bound"]), "temperature": temperature}
-
-
-def log_likelihood(
-    params: Params,
-    key: jax.Array,
-    test: np.ndarray,
-    bound: np.ndarray,
-    *,
-    options: LikelihoodOptions,
-    mesh: Mesh | None = None,
-) -> dict[str, Any]:
-    """Estimates the mean log p(x) of the test set by importance sampling, in nats.
-
-    With fewer images than the test set has, the bound of all examples serves as control variate:
-    the estimate is the mean bound + the mean of log p(x) − bound over the chosen images, both at
-    the same draw of black and white. This difference varies by a nat or two from image to image
-    where log p(x) varies by tens, so a few images suffice.
-
-    Args:
-      params: the model.
-      key: a random key.
-      test: the test set [N, *shape].
-      bound: the bound of each example of it, [N].
-      options: samples and images.
-      mesh: the devices to spread the examples over.
-
-    Returns:
-      mean, standard_error, samples and images; with fewer images than N also `subset_error`, the
-      part of the standard error that their choice adds.
-    """
-    samples, images, progress = options
-    how: dict[str, Any] = {"samples": samples, "progress": progress, "mesh": mesh}
-    if images is None or images >= len(test):
-        values = estimates.log_likelihood(params, key, test, **how)
-        return {**means.mean_and_error(values), "samples": samples, "images": len(test)}
-    key_choice, key_x, key_weights, key_bound = jax.random.split(key, 4)
-    chosen = np.asarray(jax.random.choice(key_choice, len(test), (images,), replace=False))
-    config = params.config
-    given = checks.data(params, test[chosen], "data")
-    drawn = likelihoods.of(config).observe(config, key_x, given)  # 0 and 1 stay when drawn again
-    x = likelihoods.restored(params, drawn)
-    values = estimates.log_likelihood(params, key_weights, x, **how)
-    near = estimates.bound_terms(
-        params, key_bound, x, estimator="hard", samples=BOUND_DRAWS, mesh=mesh
-    )
-    gap = np.asarray(values - near["bound"], np.float64)
-    return {
-        "mean": float(np.mean(bound, dtype=np.float64)) + float(gap.mean()),
-        "standard_error": means.controlled_error(bound, gap, chosen),
-        "subset_error": means.choice_error(gap, len(test)),
-        "samples": samples,
-        "images": images,
-    }
 
 
 def densities(params: Params, key: jax.Array, data: Dataset) -> dict[str, np.ndarray]:
@@ -230,6 +167,10 @@ def summary(result: dict[str, Any]) -> str:
     ]
     if "relaxed_figure" in result:
         lines.insert(1, f"relaxed figure, not a bound, {_signed(result['relaxed_figure'])} nats")
+    if "refined_bound" in result:
+        found = result["refined_bound"]
+        how = f"{found['steps']} steps on each example's own q, {found['images']} examples"
+        lines.insert(1, f"refined bound {_signed(found)} nats, {how}")
     if "log_likelihood" in result:
         found = result["log_likelihood"]
         how = f"{found['samples']} samples, {found['images']} examples"

@@ -9,7 +9,7 @@ import pytest
 import cpvae_jax
 from cpvae_jax.evaluation.estimates import bound_terms
 from cpvae_jax.registry import POSTERIORS
-from cpvae_jax.report import baselines, scores
+from cpvae_jax.report import baselines, scores, tighter
 from experiments.data import load
 
 
@@ -33,8 +33,8 @@ def test_log_likelihood_from_a_part_of_the_test_set_is_that_of_all(params, data)
     bound = bound_terms(params, key, data.test)["bound"]
 
     def estimate(images):
-        options = scores.LikelihoodOptions(samples=100, images=images)
-        return scores.log_likelihood(params, key, data.test, bound, options=options)
+        options = tighter.Tighter(samples=100, images=images)
+        return tighter.log_likelihood(params, key, data.test, bound, options=options)
 
     whole, part = estimate(None), estimate(20)
     assert (whole["images"], part["images"]) == (60, 20)
