@@ -105,7 +105,6 @@ class Config:
     groups: tuple[int, ...] | None = _field(
         None, "the category that each of the K components belongs to after `merge`; -1 is pruned"
     )
-
     columns: tuple[Column, ...] | None = _field(
         None, "the columns of a table; the likelihood 'mixed' reads coded rows of them"
     )
@@ -243,6 +242,12 @@ class Training:
         "choice; all scores are in full float32",
         choices=PRECISIONS,
     )
+    free_bits: float = _field(0.0, "nats of KL(z), on average over a batch, that cost nothing")
+    averaging: float = _field(
+        0.0,
+        "decay of the exponential moving average of the weights, such as 0.999; the averaged weights "
+        "are validated and kept; 0 keeps the weights themselves",
+    )
     objective: str = _field("bound", "training objective: bound (the paper's), or one of your own")
     regularisers: tuple[tuple[str, float], ...] = _field(
         (), "regularisers to add to the loss, with their weights in nats: NAME=WEIGHT"
@@ -254,8 +259,7 @@ class Training:
         "most), neighbours (similar examples), noise, or one of your own",
     )
     view_radius: float = _field(
-        0.4,
-        "view 'adversarial': size of the change, in distances to the 10th nearest neighbour",
+        0.4, "view 'adversarial': size of the change, in distances to the 10th nearest neighbour"
     )
     view_noise: float = _field(
         0.2, "view 'noise': standard deviation of the noise, in standard deviations of the data"
@@ -273,11 +277,11 @@ class Training:
     start_epochs: int = _field(30, "epochs in which the encoder takes over the start")
 
     def __post_init__(self) -> None:
-        for name in (
-            *("learning_rate", "temperature", "temperature_end"),
-            *("view_radius", "view_noise"),
-        ):
+        positive = ("learning_rate", "temperature", "temperature_end", "view_radius", "view_noise")
+        for name in positive:
             values.replace(self, name, values.positive(name, getattr(self, name)))
+        for name, end in (("free_bits", math.inf), ("averaging", 1.0)):
+            values.replace(self, name, values.from_zero(name, getattr(self, name), end))
         least = dict.fromkeys(("batch_size", "epochs", "patience", "starts", "start_epochs"), 1)
         for name in (*least, "decay_epochs", "warmup", "temperature_epochs"):
             number = values.whole(name, getattr(self, name), least=least.get(name, 0))

@@ -83,6 +83,19 @@ def positive(name: str, value: Any, otherwise: str = "") -> float:
     return number
 
 
+def from_zero(name: str, value: Any, end: float = math.inf) -> float:
+    """A finite number from 0 and below `end`, as `float`.
+
+    >>> from_zero("averaging", 0, 1.0)
+    0.0
+    """
+    number = _number(value)
+    if not 0 <= number < end:
+        below = "" if end == math.inf else f" and below {end:g}"
+        raise UserError(f"{name} is {value!r}; it must be a finite number from 0{below}.")
+    return number
+
+
 def one_of(name: str, value: Any, choices: Sequence[str]) -> None:
     """Raise `UserError` unless a value is one of some words."""
     if value not in choices:

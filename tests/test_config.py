@@ -225,6 +225,12 @@ def test_every_option_has_a_help_text_and_every_default_is_valid():
         ({"estimator": "hard"}, "'hard'; choose one of relaxed, straight-through, exact"),
         ({"precision": "half"}, "'half'; choose one of float32, tensorfloat32, bfloat16"),
         ({"objective": "elbow"}, "objective is 'elbow'; choose one of bound"),
+        ({"averaging": 1}, "averaging is 1; it must be a finite number from 0 and below 1"),
+        ({"averaging": -0.1}, "averaging is -0.1; it must be a finite number from 0"),
+        ({"averaging": "0.9"}, "averaging is '0.9'"),
+        ({"free_bits": -1}, "free_bits is -1; it must be a finite number from 0"),
+        ({"free_bits": float("inf")}, "free_bits is inf; it must be a finite number"),
+        ({"free_bits": float("nan")}, "free_bits is nan"),
         (
             {"regularisers": (("nothing", 1.0),)},
             "regulariser is 'nothing'; choose one of anchor, balance",

@@ -128,6 +128,7 @@ def _program(training: Training, placed: Whole, objective: str, epochs: int) -> 
         objective=objective,
         regularisers=regularisers if objective == "regularisers" else (),
         learning_rate=RATE,
+        averaging=0.0,
         epochs=epochs,
         decay_epochs=epochs,
     )

@@ -19,7 +19,7 @@ from cpvae_jax.data import stream
 from cpvae_jax.data.rows import Rows, sample_of
 from cpvae_jax.distributions.precision import exact, products, single
 from cpvae_jax.models import start
-from cpvae_jax.training import recipe, step
+from cpvae_jax.training import averaging, recipe, step
 from cpvae_jax.training.step import How, TrainState
 from cpvae_jax.training.whole import Whole, whole
 from cpvae_jax.types import Params, Tree
@@ -74,10 +74,13 @@ def program(
       plan: How to compile; by default what suits the device.
       means: Train on the mean of what is drawn, such as grey levels, instead of on fresh draws.
     """
+    mover = recipe.optimiser(training, steps) if optimiser is None else optimiser
+    if training.averaging:
+        mover = averaging.averaged(mover, training.averaging)
     how = How(
         training=training,
         objective=objectives.of(training),
-        optimiser=recipe.optimiser(training, steps) if optimiser is None else optimiser,
+        optimiser=mover,
         mesh=mesh,
         plan=devices.plan() if plan is None else plan,
         means=means,

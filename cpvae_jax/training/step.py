@@ -22,7 +22,7 @@ from cpvae_jax.config import Config, Training
 from cpvae_jax.keys import purpose
 from cpvae_jax.objectives import schedules
 from cpvae_jax.objectives.base import Objective, Progress, Source, gradient
-from cpvae_jax.training import weights
+from cpvae_jax.training import averaging, weights
 from cpvae_jax.training.validation import validate
 from cpvae_jax.training.whole import Whole, whole
 from cpvae_jax.types import Params, Tree
@@ -40,8 +40,9 @@ class TrainState:
 
     Attributes:
       params: The current parameters.
-      opt_state: The optimiser's state.
-      best: The parameters of the best validation bound so far, with their q(c).
+      opt_state: The optimiser's state, with the average of the weights if one is kept (`averaging`).
+      best: The parameters of the best validation bound so far, with their q(c); averaged ones if an
+        average is kept.
       best_bound: That bound, [], in nats.
       best_epoch: Its epoch, [].
       epoch: Epochs done, [].
@@ -272,12 +273,13 @@ def close(
         "beta": schedules.beta(training, now),
         "temperature": schedules.temperature(training, now),
     }
-    scores, aggregate = validate(state.params, streams(state.key).valid, valid, how.mesh)
+    candidate = averaging.of(state.params, state.opt_state)
+    scores, aggregate = validate(candidate, streams(state.key).valid, valid, how.mesh)
     bound = scores["bound"]
     better = (bound > state.best_bound) & ~state.stopped
     warm = state.epoch <= training.warmup
     wait = jnp.where(better | warm, 0, state.wait + 1)
-    candidate = state.params.with_stats(aggregate=aggregate)
+    candidate = candidate.with_stats(aggregate=aggregate)
     state = replace(
         state,
         best=jax.tree.map(partial(jnp.where, better), candidate, state.best),

@@ -1,6 +1,7 @@
-"""The objective "free-bits": the bound, in which the first nats of KL(z) cost nothing.
+"""The objective "beta-vae": the bound, in which the divergences weigh more than 1.
 
-Source: Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", 2016.
+Source: Higgins et al., "beta-VAE: Learning Basic Visual Concepts with a Constrained Variational
+Framework", ICLR 2017.
 """
 
 import jax
@@ -9,21 +10,20 @@ import jax.numpy as jnp
 from cpvae_jax import models, objectives
 from cpvae_jax.objectives import schedules
 
-FREE = 3.0  # nats
+WEIGHT = 4.0
 
 
-def free_bits(training):
+def beta_vae(training):
     def objective(params, key, batch, progress):
-        beta = schedules.beta(training, progress.epoch)
+        beta = WEIGHT * schedules.beta(training, progress.epoch)
         temperature = schedules.temperature(training, progress.epoch)
         terms = models.of(params.config).terms(
             params, key, batch.x, batch.encoding, training.estimator, temperature
         )
-        kl_z = jnp.maximum(jnp.mean(terms.kl_z), FREE)
-        loss = beta * (jnp.mean(terms.kl_c) + kl_z) - jnp.mean(terms.reconstruction)
+        loss = jnp.mean(beta * (terms.kl_c + terms.kl_z) - terms.reconstruction)
         return loss, jax.tree.map(jnp.mean, terms.named())
 
     return objective
 
 
-objectives.register("free-bits", free_bits)
+objectives.register("beta-vae", beta_vae)

@@ -48,6 +48,33 @@ def test_the_loss_is_the_negative_bound_with_weighted_divergences(beta, estimato
         np.testing.assert_allclose(metrics[name], np.mean(values), rtol=1e-4, err_msg=name)
 
 
+@pytest.mark.parametrize("beta", [0.3, 1.0])
+@pytest.mark.parametrize("estimator", ["relaxed", "exact"])
+def test_the_first_nats_of_kl_z_are_free_on_average_over_a_batch(beta, estimator, params, pixels):
+    """Below the mean of KL(z) nothing changes; above, it costs the given nats and has no gradient."""
+    settings = {"warmup": 10, "estimator": estimator}
+    plain, terms = evaluated(params, KEY, pixels, 10 * beta, training=Training(**settings))
+    kl_z = float(terms["kl_z"])
+    model = models.of(params.config)
+    encoding, x = model.infer(params, jnp.asarray(pixels)), jnp.asarray(pixels)
+    each = model.terms(params, KEY, x, encoding, estimator, 1.0).kl_z
+    assert np.min(each) < 0.9 * kl_z < 1.1 * kl_z < np.max(each)  # it is no minimum of each example
+    for free in (0.9 * kl_z, 1.1 * kl_z, 50.0):
+        training = Training(free_bits=free, **settings)
+        loss, metrics = evaluated(params, KEY, pixels, 10 * beta, training=training)
+        expected = beta * (terms["kl_c"] + max(kl_z, free)) - terms["reconstruction"]
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+        for name, value in terms.items():  # the log has the terms as they are
+            np.testing.assert_allclose(metrics[name], value, rtol=1e-5)
+        if free < kl_z:
+            np.testing.assert_allclose(loss, plain, rtol=1e-5)
+        found, _, _ = gradient(
+            objectives.of(training), params, KEY, x, Progress(jnp.array(10 * beta), 10)
+        )
+        assert np.any(found["prior"]["mean"] != 0) == (free < kl_z)
+        assert np.any(found["heads"]["mean"]["kernel"] != 0)
+
+
 def test_the_temperature_of_the_schedule_reaches_the_draw(params, pixels):
     cold, hot = (
         evaluated(
