@@ -248,7 +248,9 @@ class Training:
         "decay of the exponential moving average of the weights, such as 0.999; the averaged weights "
         "are validated and kept; 0 keeps the weights themselves",
     )
-    objective: str = _field("bound", "training objective: bound (the paper's), or one of your own")
+    objective: str = _field(
+        "bound", "objective: bound (the paper's), iwae, dreg (importance-weighted), or your own"
+    )
     regularisers: tuple[tuple[str, float], ...] = _field(
         (), "regularisers to add to the loss, with their weights in nats: NAME=WEIGHT"
     )

@@ -159,6 +159,8 @@ OBJECTIVES = Registry(
     "objective",
     {
         "bound": "cpvae_jax.objectives.bound:bound",
+        "iwae": "cpvae_jax.objectives.importance:iwae",
+        "dreg": "cpvae_jax.objectives.importance:dreg",
         "regularisers": "cpvae_jax.objectives.categories:regularisers",
         "partition": "cpvae_jax.objectives.categories:partition",
     },

@@ -89,6 +89,18 @@ def test_views_on_a_mesh_are_those_of_one_device(view):
     assert_close(spread.params, alone.params)
 
 
+@pytest.mark.parametrize("objective", ["bound", "dreg"])
+def test_averages_and_importance_weights_on_a_mesh_are_those_of_one_device(objective):
+    training = Training(**{**vars(TRAINING), "averaging": 0.9, "objective": objective})
+    keys = jax.random.split(jax.random.key(0))
+    alone, spread = (
+        fit(keys, CONFIG, DATA, DATA[:50], recipe=training, callbacks=[], mesh=mesh)
+        for mesh in (None, devices.mesh(seeds=2))
+    )
+    assert_close(spread.params, alone.params)
+    assert_close(spread.state.opt_state.average, alone.state.opt_state.average)
+
+
 def test_a_step_sums_the_gradient_over_devices_once_and_seeds_do_not_wait_for_each_other():
     def collectives(seeds):
         mesh = devices.mesh(seeds=seeds)

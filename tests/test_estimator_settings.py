@@ -86,6 +86,16 @@ def test_a_recipe_may_be_spelled_out():
     assert tiny(recipe=training, training={"epochs": 1}).fit(X).n_iter_ == 1
 
 
+def test_any_setting_of_training_passes_through():
+    def fitted(**settings):
+        return tiny(training={**BRIEF, **settings}).fit(X)
+
+    plain, averaged = fitted(), fitted(averaging=0.9, free_bits=1.0)
+    prior = [model.params_.weights["prior"]["mean"] for model in (plain, averaged)]
+    assert np.any(prior[0] != prior[1])
+    assert "train_importance_bound" in fitted(objective="iwae").history_[-1]
+
+
 def test_further_fields_and_callbacks():
     epochs = []
     model = tiny(config={"levels": 2}, callbacks=[lambda run: epochs.append(run.epoch)]).fit(X)

@@ -224,4 +224,4 @@ def test_names_are_known_without_importing_jax():
 
 
 def test_objectives_are_made_by_name():
-    assert OBJECTIVES.names() == ["bound", "regularisers", "partition"]
+    assert OBJECTIVES.names() == ["bound", "iwae", "dreg", "regularisers", "partition"]

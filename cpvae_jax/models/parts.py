@@ -13,7 +13,7 @@ from cpvae_jax import likelihoods, networks, posteriors, priors
 from cpvae_jax.config import Config
 from cpvae_jax.distributions.mixture import Components
 from cpvae_jax.models import hierarchy, one_level
-from cpvae_jax.models.base import Category, Levels
+from cpvae_jax.models.base import Category, Explanation, Levels
 from cpvae_jax.networks import layers
 from cpvae_jax.priors.base import Encode
 from cpvae_jax.types import Encoding, Offsets, Params
@@ -107,13 +107,25 @@ def draw(
     params: Params, key: jax.Array, x: jax.Array, encoding: Encoding, category: Category
 ) -> Pass:
     """z ~ q(z|x, c) for one category per example, and how well it explains x [B, *shape]."""
-    config = params.config
-    family, likelihood = posteriors.of(config), likelihoods.of(config)
+    family = posteriors.of(params.config)
     key_z, key_below = jax.random.split(key)
     z, log_q = family.sample(params.weights["posterior"], key_z, family.at(encoding.code, category))
-    found = levels(config).explain(params, key_below, encoding.below, z, category)
-    log_prob = likelihood.log_prob(config, params.likelihood, found.output, x)
+    log_prob, found = explain(params, key_below, x, encoding, category, z)
     return Pass(z, log_q, log_prob, jnp.broadcast_to(found.kl, log_prob.shape))
+
+
+def explain(
+    params: Params,
+    key: jax.Array,
+    x: jax.Array,
+    encoding: Encoding,
+    category: Category,
+    z: jax.Array,
+) -> tuple[jax.Array, Explanation]:
+    """How codes z [..., B, D] explain x [B, *shape]: log p(x|z, c), [..., B], and the codes below z."""
+    config = params.config
+    found = levels(config).explain(params, key, encoding.below, z, category)
+    return likelihoods.of(config).log_prob(config, params.likelihood, found.output, x), found
 
 
 def log_ratio(
@@ -128,13 +140,11 @@ def log_ratio(
 
     The two keys draw z and the codes below it, which join both sides of the ratio.
     """
-    config = params.config
-    family, likelihood = posteriors.of(config), likelihoods.of(config)
+    family = posteriors.of(params.config)
     key_z, key_below = keys
     conditional = family.at(encoding.code, category)
     z, log_q = family.sample(params.weights["posterior"], key_z, conditional, num)
-    found = levels(config).explain(params, key_below, encoding.below, z, category)
-    log_prob = likelihood.log_prob(config, params.likelihood, found.output, x)
+    log_prob, found = explain(params, key_below, x, encoding, category, z)
     return z, log_prob + found.log_ratio - log_q
 
 

@@ -11,7 +11,13 @@ import jax
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.objectives import views
-from cpvae_jax.objectives.base import Objective, Regulariser, regularised, takes
+from cpvae_jax.objectives.base import (
+    CheckedObjective,
+    Objective,
+    Regulariser,
+    regularised,
+    takes,
+)
 from cpvae_jax.objectives.views.base import Given
 from cpvae_jax.registry import OBJECTIVES, REGULARISERS
 from cpvae_jax.types import Params, Tree
@@ -30,13 +36,16 @@ def of(training: Training) -> Objective:
 
 
 def check(training: Training, config: Config, data: Given) -> None:
-    """Raise `UserError` if the view of the settings, where it is used, does not suit model and data.
+    """Raise `UserError` if the objective of the settings, or the view where it is used, does not suit.
 
     Args:
       training: The settings.
       config: The model.
       data: Training examples [N, *shape] in any unit.
     """
+    objective = OBJECTIVES[training.objective]
+    if isinstance(objective, CheckedObjective):
+        objective.check(training, config)
     if _uses_view(training):
         views.of(training).check(config, data)
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from cpvae_jax import models
+from cpvae_jax.config import Config, Training
 from cpvae_jax.types import Encoding, Params, Tree
 
 REGULARISER = 0x7E6
@@ -78,6 +79,32 @@ class Objective(Protocol):
         self, params: Params, key: jax.Array, batch: Batch, progress: Progress
     ) -> tuple[jax.Array, Metrics]:
         """The loss of a batch, and scalars by name for the log; all must be finite."""
+
+
+class MakeObjective(Protocol):
+    def __call__(self, training: Training) -> Objective:
+        """The objective of some training settings."""
+
+
+class Check(Protocol):
+    def __call__(self, training: Training, config: Config) -> None:
+        """Raise `UserError` for settings or a model that the objective does not suit."""
+
+
+class CheckedObjective(NamedTuple):
+    """An objective that does not suit every model; it is registered in place of its `make`.
+
+    Attributes:
+      make: Makes the objective.
+      check: Refuses what it does not suit, before training starts.
+    """
+
+    make: MakeObjective
+    check: Check
+
+    def __call__(self, training: Training) -> Objective:
+        """The objective of some training settings."""
+        return self.make(training)
 
 
 class PlainRegulariser(Protocol):

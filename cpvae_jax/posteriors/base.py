@@ -70,7 +70,10 @@ class BaseGaussian(Protocol):
 
 class LogProb(Protocol):
     def __call__(self, weights: Tree, conditional: Conditional, z: jax.Array) -> jax.Array:
-        """log q(z|x, c) of a given z [D] under each of the posteriors, [B]."""
+        """log q(z|x, c) of a given z under each of the posteriors, [..., B].
+
+        z is one for all of them, [D], or one for each, [..., B, D], with draws as in `Sample`.
+        """
 
 
 class KLTo(Protocol):
@@ -88,7 +91,7 @@ class PosteriorFamily(NamedTuple):
 
     Without `kl` the bound estimates the divergence of z at its draw, and without `kl_to` that of
     z₁. Without `log_prob` there is no decomposition of the divergence
-    (`evaluation.decomposition`).
+    (`evaluation.decomposition`), and no objective "dreg".
     """
 
     heads: HeadWidths

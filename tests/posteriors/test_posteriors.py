@@ -89,6 +89,12 @@ def test_the_log_density_of_a_draw_is_that_of_its_family(name):
     for i in range(B):
         at_z = family.log_prob(weights, conditional, z[i])
         np.testing.assert_allclose(at_z[i], log_q[i], rtol=1e-4, atol=1e-4)
+    for chosen in (None, jnp.arange(B) % K, jax.nn.one_hot(jnp.arange(7 * B) % K, K)):
+        several = chosen if chosen is None or chosen.ndim == 1 else chosen.reshape(7, B, K)
+        family, weights, _, conditional = conditionals(name, several)
+        z, log_q = family.sample(weights, KEY, conditional, 7)
+        found = family.log_prob(weights, conditional, z)
+        np.testing.assert_allclose(found, log_q, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
