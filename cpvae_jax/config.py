@@ -77,7 +77,10 @@ class Config:
         "vae (standard normal), mg (mixture of Gaussians), vp (VampPrior), or one of your own",
     )
     levels: int = _field(1, "continuous codes: 1, or 2 for the hierarchical models", choices=(1, 2))
-    network: str = _field("gated", "encoder and decoder: gated (the paper's), or one of your own")
+    network: str = _field(
+        "gated",
+        "encoder and decoder: gated (the paper's), conv (convolutions, for images), or one of your own",
+    )
     posterior: str = _field(
         "diagonal",
         "family of q(z|x, c): diagonal (Gaussian, the paper's), full (Gaussian with full covariances), "

@@ -124,7 +124,9 @@ def _imported(place: str) -> Any:
 
 
 NETWORKS = Registry(
-    "network", {"gated": "cpvae_jax.networks.gated:NETWORK"}, "cpvae_jax.networks.base:Network"
+    "network",
+    {"gated": "cpvae_jax.networks.gated:NETWORK", "conv": "cpvae_jax.networks.conv:NETWORK"},
+    "cpvae_jax.networks.base:Network",
 )
 POSTERIORS = Registry(
     "posterior",

@@ -44,7 +44,11 @@ def init_gated(key: jax.Array, n_in: int, n_out: int, *, categories: int = 0) ->
 
 def gated(layer: Tree, x: jax.Array, category: jax.Array | None = None) -> jax.Array:
     """(x W + b) · sigmoid(x V + a), [B, n_in] to [B, n_out]. Source: Dauphin et al., 2017."""
-    y = linear(layer, x, category)
+    return gate(linear(layer, x, category))
+
+
+def gate(y: jax.Array) -> jax.Array:
+    """The first half of the last axis, gated by the second: [..., 2 n] to [..., n]."""
     half = y.shape[-1] // 2  # slices, because the derivative of jnp.split copies
     return y[..., :half] * jax.nn.sigmoid(y[..., half:])
 

@@ -1,4 +1,4 @@
-"""The network "conv": strided convolutions for images, [H, W] or [H, W, C] of any size."""
+"""The network "strided": strided convolutions for images, [H, W] or [H, W, C] of any size."""
 
 import jax
 from flax.linen import Conv, ConvTranspose, Sequential, gelu
@@ -11,7 +11,7 @@ UP = Sequential([ConvTranspose(64, (4, 4), (2, 2)), gelu, ConvTranspose(32, (4, 
 
 def grid(config):
     if len(config.shape) not in (2, 3):
-        raise UserError(f"the network 'conv' takes images, but the shape is {config.shape}.")
+        raise UserError(f"the network 'strided' takes images, but the shape is {config.shape}.")
     return -(-config.shape[0] // 4), -(-config.shape[1] // 4), 64  # after two strides of 2
 
 
@@ -37,4 +37,4 @@ def decode(config, weights, z, category):
     return y[:, : config.shape[0], : config.shape[1]].reshape(*z.shape[:-1], *config.shape, -1)
 
 
-networks.register("conv", networks.Network(init_encoder, encode, init_decoder, decode, grid))
+networks.register("strided", networks.Network(init_encoder, encode, init_decoder, decode, grid))

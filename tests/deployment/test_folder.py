@@ -217,7 +217,7 @@ def own_part():
 
 
 OWN = {
-    "network": {"network": "conv"},
+    "network": {"network": "strided"},
     "posterior": {"posterior": "planar"},
     "prior": {"prior": "tied"},
     "likelihood": {"likelihood": "negative-binomial"},

@@ -45,7 +45,7 @@ SMALL = [
     "--quiet",
 ]
 SEAMS = {
-    "network": (NETWORKS, "conv"),
+    "network": (NETWORKS, "strided"),
     "posterior": (POSTERIORS, "planar"),
     "prior": (PRIORS, "tied"),
     "likelihood": (LIKELIHOODS, "negative-binomial"),
@@ -221,7 +221,7 @@ def test_parts_registered_in_python_together_on_two_levels(x):
 @pytest.mark.parametrize(("shape", "levels"), [((4, 4), 1), ((5, 6), 2), ((3, 7, 2), 1)])
 def test_the_network_takes_images_of_any_size(shape, levels):
     register("network")
-    config = Config(shape=shape, K=3, latent=2, hidden=(8,), network="conv", levels=levels)
+    config = Config(shape=shape, K=3, latent=2, hidden=(8,), network="strided", levels=levels)
     params = cpvae_jax.initialise(jax.random.key(0), config)
     x = np.random.default_rng(0).random((4, *shape))
     assert cpvae_jax.reconstruct(params, x).shape == x.shape
@@ -231,8 +231,8 @@ def test_the_network_takes_images_of_any_size(shape, levels):
 def test_the_network_sees_a_shift_less_than_the_order_of_pixels():
     """Its first layer is a convolution: the features of a shifted image are shifted ones."""
     register("network")
-    config = Config(shape=(16, 16), K=3, network="conv")
-    network = NETWORKS["conv"]
+    config = Config(shape=(16, 16), K=3, network="strided")
+    network = NETWORKS["strided"]
     weights = network.init_encoder(jax.random.key(0), config)
     image = np.zeros((1, 16, 16), np.float32)
     image[0, 4:8, 4:8] = 1
@@ -247,7 +247,7 @@ def test_the_network_sees_a_shift_less_than_the_order_of_pixels():
 def test_the_network_refuses_what_is_no_image():
     register("network")
     with pytest.raises(UserError, match=r"takes images, but the shape is \(7,\)"):
-        Config(shape=(7,), network="conv")
+        Config(shape=(7,), network="strided")
 
 
 def test_the_density_of_the_posterior_integrates_to_one():

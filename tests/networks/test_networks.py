@@ -79,7 +79,9 @@ def config_of(name, shape=(4, 3), **changes):
 
 
 def shapes_of(name):
-    return [(4, 3)] if name == "cross" else [(4, 3), (7,), (2, 3, 2)]
+    if name == "cross":
+        return [(4, 3)]
+    return [(4, 3), (2, 3, 2)] if name == "conv" else [(4, 3), (7,), (2, 3, 2)]
 
 
 # The contract
@@ -167,6 +169,7 @@ def test_gradients_reach_every_weight(name, prior, levels):
     ("name", "prior", "levels"),
     [
         *((name, "vp", 1) for name in networks.names()),
+        ("conv", "cp", 2),
         ("cross", "cp", 1),
         ("cross", "cp", 2),
         ("bare", "vp", 2),
