@@ -89,7 +89,8 @@ class Config:
     likelihood: str = _field(
         "bernoulli",
         "distribution of x given z and c: bernoulli (grey levels, black and white), gaussian (real "
-        "numbers), mixed (a table: a distribution per column), or one of your own",
+        "numbers), mixed (a table: a distribution per column), autoregressive (black and white images, "
+        "each pixel given those before it), or one of your own",
     )
     scale: float | None = _field(
         None, "Gaussian likelihood: standard deviation in the data's unit; learned if not given"

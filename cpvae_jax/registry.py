@@ -154,6 +154,7 @@ LIKELIHOODS = Registry(
         "bernoulli": "cpvae_jax.likelihoods.bernoulli:LIKELIHOOD",
         "gaussian": "cpvae_jax.likelihoods.gaussian:LIKELIHOOD",
         "mixed": "cpvae_jax.likelihoods.mixed:LIKELIHOOD",
+        "autoregressive": "cpvae_jax.likelihoods.autoregressive:LIKELIHOOD",
     },
     "cpvae_jax.likelihoods.base:Likelihood",
 )
