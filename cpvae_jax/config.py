@@ -7,7 +7,7 @@ commands make their flags from the fields: the help of each is in its metadata.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from cpvae_jax import columns as kinds
@@ -26,6 +26,7 @@ from cpvae_jax.registry import (
     VIEWS,
     parts_of_model,
 )
+from cpvae_jax.values import setting
 
 BINARISE = ("dynamic", "threshold", "none")
 """Ways to turn grey levels into 0 and 1."""
@@ -39,15 +40,8 @@ CATEGORY_PRIORS = ("uniform", "learned")
 TRAINABLE = ("relaxed", "straight-through", "exact")
 """Estimators that give every parameter a gradient."""
 
-PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
-"""Ways to multiply float32 matrices, exact to fast. A device takes the nearest one it has."""
-
 OPTIONS = ("scale", "binarise")
 """Fields that only some likelihoods read; see `Likelihood.options`."""
-
-
-def _field(default: Any, help: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"help": help, **metadata})
 
 
 @dataclass(frozen=True)
@@ -66,50 +60,52 @@ class Config:
 
     shape: tuple[int, ...]
     """Shape of one example, without the batch axis."""
-    K: int = _field(10, "number of categories, mixture components or pseudo-inputs")
-    latent: int = _field(40, "dimensions of the code z")
-    hidden: tuple[int, ...] = _field(
+    K: int = setting(10, "number of categories, mixture components or pseudo-inputs")
+    latent: int = setting(40, "dimensions of the code z")
+    hidden: tuple[int, ...] = setting(
         (300, 300), "widths of the encoder's hidden layers; the decoder mirrors them"
     )
-    prior: str = _field(
+    prior: str = setting(
         "cp",
         "prior of z: cp (a Gaussian per category, the paper's), full (cp with full covariances), "
         "vae (standard normal), mg (mixture of Gaussians), vp (VampPrior), or one of your own",
     )
-    levels: int = _field(1, "continuous codes: 1, or 2 for the hierarchical models", choices=(1, 2))
-    network: str = _field(
+    levels: int = setting(
+        1, "continuous codes: 1, or 2 for the hierarchical models", choices=(1, 2)
+    )
+    network: str = setting(
         "gated",
         "encoder and decoder: gated (the paper's), conv (convolutions, for images), or one of your own",
     )
-    posterior: str = _field(
+    posterior: str = setting(
         "diagonal",
         "family of q(z|x, c): diagonal (Gaussian, the paper's), full (Gaussian with full covariances), "
         "iaf (inverse autoregressive flow), or one of your own",
     )
-    likelihood: str = _field(
+    likelihood: str = setting(
         "bernoulli",
         "distribution of x given z and c: bernoulli (grey levels, black and white), gaussian (real "
         "numbers), mixed (a table: a distribution per column), autoregressive (black and white images, "
         "each pixel given those before it), or one of your own",
     )
-    scale: float | None = _field(
+    scale: float | None = setting(
         None, "Gaussian likelihood: standard deviation in the data's unit; learned if not given"
     )
-    binarise: str = _field(
+    binarise: str = setting(
         "dynamic",
         "Bernoulli likelihood: draw black and white afresh at every use (dynamic), cut the grey "
         "levels at one half (threshold), or use them as they are (none)",
         choices=BINARISE,
     )
-    category_prior: str = _field(
+    category_prior: str = setting(
         "uniform",
         "p(c): uniform over the categories (the paper's), or learned, for clusters of unequal size",
         choices=CATEGORY_PRIORS,
     )
-    groups: tuple[int, ...] | None = _field(
+    groups: tuple[int, ...] | None = setting(
         None, "the category that each of the K components belongs to after `merge`; -1 is pruned"
     )
-    columns: tuple[Column, ...] | None = _field(
+    columns: tuple[Column, ...] | None = setting(
         None, "the columns of a table; the likelihood 'mixed' reads coded rows of them"
     )
 
@@ -219,68 +215,68 @@ class Training:
       UserError: A value is out of range, or a name is unknown.
     """
 
-    learning_rate: float = _field(5e-4, "Adam's step size")
-    decay_epochs: int = _field(
+    learning_rate: float = setting(5e-4, "Adam's step size")
+    decay_epochs: int = setting(
         0, "epochs over which the step size falls to 0 along half a cosine; 0 keeps it constant"
     )
-    batch_size: int = _field(100, "examples per step")
-    warmup: int = _field(100, "epochs over which the weight of the divergences rises from 0 to 1")
-    epochs: int = _field(2000, "the most epochs; early stopping usually comes first")
-    patience: int = _field(
+    batch_size: int = setting(100, "examples per step")
+    warmup: int = setting(100, "epochs over which the weight of the divergences rises from 0 to 1")
+    epochs: int = setting(2000, "the most epochs; early stopping usually comes first")
+    patience: int = setting(
         50, "epochs without a better validation bound, after the warm-up, before training stops"
     )
-    estimator: str = _field(
+    estimator: str = setting(
         "relaxed",
         "how the category is drawn: relaxed (Gumbel-Softmax, the paper's), straight-through, or "
         "exact (the sum over all categories, with K decoder passes)",
         choices=TRAINABLE,
     )
-    temperature: float = _field(1.0, "Gumbel-Softmax temperature at the start")
-    temperature_end: float = _field(0.5, "Gumbel-Softmax temperature at the end of its schedule")
-    temperature_epochs: int = _field(
+    temperature: float = setting(1.0, "Gumbel-Softmax temperature at the start")
+    temperature_end: float = setting(0.5, "Gumbel-Softmax temperature at the end of its schedule")
+    temperature_epochs: int = setting(
         100, "epochs over which the temperature falls exponentially to its end"
     )
-    precision: str = _field(
+    precision: str = setting(
         "float32",
         "precision of the networks' matrix products in training steps, on devices that have a "
         "choice; all scores are in full float32",
-        choices=PRECISIONS,
+        choices=values.PRECISIONS,
     )
-    free_bits: float = _field(0.0, "nats of KL(z), on average over a batch, that cost nothing")
-    averaging: float = _field(
+    free_bits: float = setting(0.0, "nats of KL(z), on average over a batch, that cost nothing")
+    averaging: float = setting(
         0.0,
         "decay of the exponential moving average of the weights, such as 0.999; the averaged weights "
         "are validated and kept; 0 keeps the weights themselves",
     )
-    objective: str = _field(
+    objective: str = setting(
         "bound", "objective: bound (the paper's), iwae, dreg (importance-weighted), or your own"
     )
-    regularisers: tuple[tuple[str, float], ...] = _field(
+    regularisers: tuple[tuple[str, float], ...] = setting(
         (), "regularisers to add to the loss, with their weights in nats: NAME=WEIGHT"
     )
-    view: str = _field(
+    view: str = setting(
         "affine",
         "altered copies that the regulariser 'consistency' compares examples with: affine (images "
         "rotated, scaled, sheared, shifted), adversarial (the small change that moves the category "
         "most), neighbours (similar examples), noise, or one of your own",
     )
-    view_radius: float = _field(
+    view_radius: float = setting(
         0.4, "view 'adversarial': size of the change, in distances to the 10th nearest neighbour"
     )
-    view_noise: float = _field(
+    view_noise: float = setting(
         0.2, "view 'noise': standard deviation of the noise, in standard deviations of the data"
     )
-    start: str = _field(
+    start: str = setting(
         "fresh",
         "where the categories start: fresh (random weights), regularisers (the encoder is first "
         "trained on the regularisers alone), kmeans, mixture (a Gaussian mixture), labels (those "
         "that you give), adaptive (a mixture, moved by the regularisers where that makes categories "
         "consistent), or one of your own",
     )
-    starts: int = _field(
+    starts: int = setting(
         1, "candidate starts per seed; the one with the lowest loss of the regularisers is kept"
     )
-    start_epochs: int = _field(30, "epochs in which the encoder takes over the start")
+    start_epochs: int = setting(30, "epochs in which the encoder takes over the start")
 
     def __post_init__(self) -> None:
         positive = ("learning_rate", "temperature", "temperature_end", "view_radius", "view_noise")
@@ -293,7 +289,7 @@ class Training:
             number = values.whole(name, getattr(self, name), least=least.get(name, 0))
             values.replace(self, name, number)
         values.one_of("estimator", self.estimator, TRAINABLE)
-        values.one_of("precision", self.precision, PRECISIONS)
+        values.one_of("precision", self.precision, values.PRECISIONS)
         OBJECTIVES[self.objective]
         pairs = values.weighted_names("regularisers", self.regularisers)
         values.replace(self, "regularisers", pairs)

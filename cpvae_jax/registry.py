@@ -194,6 +194,7 @@ RECIPES = Registry(
         "short": "cpvae_jax.training.recipe:SHORT",
         "long": "cpvae_jax.training.recipe:LONG",
         "modes": "cpvae_jax.training.recipe:MODES",
+        "tight": "cpvae_jax.training.recipe:TIGHT",
     },
     "cpvae_jax.training.recipe:Recipe",
 )

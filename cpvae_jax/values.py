@@ -5,9 +5,18 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import field
 from typing import Any
 
 from cpvae_jax.errors import UserError
+
+PRECISIONS = ("float32", "tensorfloat32", "bfloat16")
+"""Ways to multiply float32 matrices, exact to fast. A device takes the nearest one it has."""
+
+
+def setting(default: Any, help: str, **metadata: Any) -> Any:
+    """A field of a record of settings; the commands make its flag from the help text."""
+    return field(default=default, metadata={"help": help, **metadata})
 
 
 def replace(record: Any, name: str, value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import griffe
 
-FIELDS = ("_field", "option")
+FIELDS = ("setting", "option")
 """Functions that make a dataclass field from a default and a help text."""
 
 

@@ -2,7 +2,7 @@
 
     z⁰ = μ + σ · noise,   zⁿ = exp(s) · zⁿ⁻¹ + m,   with m_i and s_i functions of zⁿ⁻¹_<i, x and c
 
-Each step is invertible, and log |dzⁿ/dzⁿ⁻¹| = Σ_i s_i. The order of the dimensions is reversed
+exp(s) is a sigmoid, divided by what it is at the start. Each step is invertible, and log |dzⁿ/dzⁿ⁻¹| = Σ_i s_i. The order of the dimensions is reversed
 between steps. Fresh steps are the identity, so training starts from the diagonal family.
 
 Sources: Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS
@@ -30,8 +30,9 @@ STEPS = 4
 UNITS = 320
 """Hidden units of a step: eight for each of the paper's 40 dimensions."""
 
-LOG_SCALE_LIMIT = 3.0
-"""A step stretches a dimension by at most a factor of 20, so that a bad gradient cannot blow it up."""
+OPEN = 2.0
+"""Where the gate of a dimension starts, before the sigmoid: a fresh step can shrink a dimension to nothing,
+but stretch it by at most 1/sigmoid(2) = 1.14. With factors up to 20 training came apart (docs/research.md)."""
 
 CONTEXT = "context"
 """The head of what the steps need of x and c"""
@@ -72,11 +73,11 @@ def step(weights: Tree, z: jax.Array, context: jax.Array) -> tuple[jax.Array, ja
     """z [..., D] and context [..., units] to the next z, and log |dz′/dz| [...]."""
     to_hidden, to_output = masks(*weights["hidden"].shape)
     h = jax.nn.elu(z @ (weights["hidden"] * to_hidden) + context)
-    m, s = (
+    m, gate = (
         h @ (weights[name]["kernel"] * to_output) + weights[name]["bias"]
-        for name in ("shift", "log_scale")
+        for name in ("shift", "gate")
     )
-    s = LOG_SCALE_LIMIT * jnp.tanh(s / LOG_SCALE_LIMIT)
+    s = jax.nn.log_sigmoid(gate + OPEN) - jax.nn.log_sigmoid(OPEN)
     return jnp.exp(s) * z + m, jnp.sum(s, axis=-1)
 
 
@@ -104,7 +105,7 @@ def family(steps: int = STEPS, units: int = UNITS) -> PosteriorFamily:
         return [
             {
                 "hidden": _glorot(k, (D, units), jnp.float32),
-                **{name: _zeros(units, D) for name in ("shift", "log_scale")},
+                **{name: _zeros(units, D) for name in ("shift", "gate")},
             }
             for k in jax.random.split(key, steps)
         ]

@@ -153,6 +153,17 @@ def test_modes_sizes_the_model_of_a_table_by_its_columns_and_rows():
     assert recipe.MODES.model((28, 28), 50_000) == {}
 
 
+def test_tight_is_modes_with_a_flow_and_more_steps():
+    assert recipe.TIGHT.model((28, 28), 50_000) == {"posterior": "iaf"}
+    assert recipe.TIGHT.model((4,), 150) == {**recipe.MODES.model((4,), 150), "posterior": "iaf"}
+    images = Config(shape=(28, 28), K=10)
+    modes, tight = (recipe.resolve(name, images, 50_000) for name in ("modes", "tight"))
+    assert (tight.epochs, tight.decay_epochs, tight.warmup) == (400, 400, 40)
+    assert (tight.start, tight.regularisers) == (modes.start, modes.regularisers)
+    assert (tight.learning_rate, tight.averaging) == (1e-3, 0.999)
+    assert tight.estimator == "straight-through"
+
+
 def test_modes_without_categories_is_the_same_schedule_alone():
     with_categories = recipe.resolve("modes", Config(shape=(4,), K=3), 500)
     alone = recipe.resolve("modes", Config(shape=(4,), K=1), 500)
