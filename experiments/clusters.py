@@ -76,7 +76,7 @@ class Table:
 
 SWEEP = Partial(
     SweepOptions,
-    without=("schedule", "log_likelihood", "likelihood_images"),
+    without=("schedule", "log_likelihood", "likelihood_images", "refine"),
     change={
         "only": {"help": "cells by name or pattern, such as digits-cp-K10 or 'mnist-*'"},
         "seeds": {"default": "those of its target"},

@@ -99,6 +99,7 @@ def tables(whole: Sweep) -> str:
                 lambda r: -r["relaxed_figure"]["mean"] if "relaxed_figure" in r else None,
                 dict.fromkeys(("cp", "full", "hcp")),
             ),
+            *_refined(whole),
             "Test log-likelihood, nats, higher is better",
             _table(
                 whole,
@@ -124,6 +125,20 @@ def tables(whole: Sweep) -> str:
     )
     text = marks.footnotes(text, marks.MAJORITY_NOTE, marks.MODIFIED_NOTE)
     return f"{text}\n\nMissing cells: {', '.join(missing) or 'none'}"
+
+
+def _refined(whole: Sweep) -> list[str]:
+    """The table of refined bounds with its title, if a cell has one."""
+    if not any("refined_bound" in result for c in cells() for result in whole.done(c)):
+        return []
+    return [
+        "Negative refined bound, a true bound with q fitted to each test image",
+        _table(
+            whole,
+            lambda r: -r["refined_bound"]["mean"] if "refined_bound" in r else None,
+            dict.fromkeys(PAPER),
+        ),
+    ]
 
 
 def _table(

@@ -211,8 +211,14 @@ def test_the_shapes_of_the_two_level_layers_of_every_network(name, categories):
     for leading in ((B,), (5, B)):
         z = jnp.ones((*leading, D))
         given = None if category is None else jnp.broadcast_to(category, leading)
-        for found in (two.posterior(below, features, z, given), two.prior(decoder, z, given)):
-            chex.assert_shape(found, (*leading, D))
+        chex.assert_shape(two.prior(decoder, z, given), (*leading, D))
+        h = two.posterior(below, features, z, given)
+        assert h.shape[:-1] == leading
+        params = start.init(
+            KEY, replace(config, K=max(1, categories), prior="cp" if categories else "vae")
+        )
+        kernel = params.weights["below"]["mean"]["kernel"]
+        assert kernel.shape == (h.shape[-1], D)
         output = two.decode(config, decoder, z, z, given)
         chex.assert_shape(output, (*leading, *config.shape, 2))
 
