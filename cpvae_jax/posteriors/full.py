@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from cpvae_jax.config import Config
 from cpvae_jax.distributions import categorical, gaussian, noise
@@ -69,9 +68,13 @@ def at(code: Code, category: jax.Array | None) -> Conditional:
 def _factor(log_var: jax.Array, triangle: jax.Array) -> jax.Array:
     """L = diag(σ) (I + N). Dividing N by D keeps fresh posteriors close to the diagonal family."""
     D = log_var.shape[-1]
-    rows, columns = np.tril_indices(D, -1)
-    unit = jnp.broadcast_to(jnp.eye(D, dtype=jnp.float32), (*triangle.shape[:-1], D, D))
-    unit = unit.at[..., rows, columns].set(triangle / D)
+    around = [(0, 0)] * (triangle.ndim - 1)
+    starts = [i * (i - 1) // 2 for i in range(D + 1)]  # row i has i numbers
+    rows = [
+        jnp.pad(triangle[..., starts[i] : starts[i + 1]], [*around, (0, D - i)])[..., None, :]
+        for i in range(D)
+    ]
+    unit = jnp.concatenate(rows, axis=-2) / D + jnp.eye(D, dtype=jnp.float32)
     return jnp.exp(0.5 * log_var)[..., None] * unit
 
 

@@ -2,8 +2,8 @@
 
     z⁰ = μ + σ · noise,   zⁿ = exp(s) · zⁿ⁻¹ + m,   with m_i and s_i functions of zⁿ⁻¹_<i, x and c
 
-exp(s) is a sigmoid, divided by what it is at the start. Each step is invertible, and log |dzⁿ/dzⁿ⁻¹| = Σ_i s_i. The order of the dimensions is reversed
-between steps. Fresh steps are the identity, so training starts from the diagonal family.
+exp(s) is a sigmoid, divided by what it is at the start. Each step is invertible, and log |dzⁿ/dzⁿ⁻¹| = Σ_i s_i. Every other step counts the dimensions from
+the end. Fresh steps are the identity, so training starts from the diagonal family.
 
 Sources: Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS
 2016; the masks are those of Germain et al., "MADE", ICML 2015.
@@ -58,20 +58,22 @@ class Conditional(NamedTuple):
     """[..., B, steps * units]"""
 
 
-def masks(D: int, units: int) -> tuple[np.ndarray, np.ndarray]:
+def masks(D: int, units: int, backwards: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which weights of a step exist: from z to the hidden units [D, units], and on to m_i and s_i [units, D].
 
-    A hidden unit of degree d sees the first d dimensions, and is seen by the dimensions after them.
-    Those of degree 0 see x and c only.
+    A hidden unit of degree d sees the first d dimensions (the last ones, if it counts backwards), and is
+    seen by those after them. Those of degree 0 see x and c only.
     """
     degree = np.arange(units) % D
-    number = np.arange(D)
+    number = np.arange(D)[::-1] if backwards else np.arange(D)
     return number[:, None] < degree, degree[:, None] <= number
 
 
-def step(weights: Tree, z: jax.Array, context: jax.Array) -> tuple[jax.Array, jax.Array]:
+def step(
+    weights: Tree, z: jax.Array, context: jax.Array, *, backwards: bool = False
+) -> tuple[jax.Array, jax.Array]:
     """z [..., D] and context [..., units] to the next z, and log |dz′/dz| [...]."""
-    to_hidden, to_output = masks(*weights["hidden"].shape)
+    to_hidden, to_output = masks(*weights["hidden"].shape, backwards)
     h = jax.nn.elu(z @ (weights["hidden"] * to_hidden) + context)
     m, gate = (
         h @ (weights[name]["kernel"] * to_output) + weights[name]["bias"]
@@ -86,7 +88,8 @@ def bend(weights: Tree, z: jax.Array, context: jax.Array) -> tuple[jax.Array, ja
     log_det = jnp.zeros(z.shape[:-1], z.dtype)
     width = context.shape[-1] // max(1, len(weights))
     for n, own in enumerate(weights):
-        z, more = step(own, z[..., ::-1], context[..., n * width : (n + 1) * width])
+        own_context = context[..., n * width : (n + 1) * width]
+        z, more = step(own, z, own_context, backwards=n % 2 == 1)
         log_det += more
     return z, log_det
 

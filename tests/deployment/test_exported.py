@@ -40,6 +40,10 @@ MODELS = {
     "hmg": (Config(K=4, prior="mg", levels=2, **IMAGE), None),
     "hvp": (Config(K=4, prior="vp", levels=2, **TABLE), [[0, 3]]),
     "hvae": (Config(K=1, prior="vae", levels=2, **IMAGE), None),
+    "cp-iaf": (Config(K=4, posterior="iaf", **IMAGE), [[0, 2]]),
+    "hfull-iaf": (Config(K=4, prior="full", levels=2, posterior="iaf", **TABLE), None),
+    "hcp-full": (Config(K=4, levels=2, posterior="full", **IMAGE), None),
+    "cp-conv": (Config(K=4, network="conv", **IMAGE), None),
     "cp-columns": (tables.CONFIG, None),
     "hvp-columns": (replace(tables.CONFIG, prior="vp", levels=2), None),
 }
