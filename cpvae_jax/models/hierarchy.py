@@ -87,10 +87,12 @@ def explain(
         return Explanation(layers.decode(config, weights["decoder"], z1, z, category), 0.0, 0.0)
     p = layers.prior(weights["decoder"], z, category)
     z1, log_q = family.sample(own, key, q)
+    # A family made of another by `_replace(kl=None, …)` may keep a `kl_to` that is no longer its own.
+    closed = None if family.kl is None else family.kl_to
     log_ratio = gaussian.log_prob(z1, *p) - log_q
     return Explanation(
         output=layers.decode(config, weights["decoder"], z1, z, category),
-        kl=-log_ratio if family.kl_to is None else family.kl_to(q, *p),
+        kl=-log_ratio if closed is None else closed(q, *p),
         log_ratio=log_ratio,
     )
 

@@ -89,8 +89,8 @@ class KL(Protocol):
 class PosteriorFamily(NamedTuple):
     """A family of q(z|x, c); with two levels that of q(z₁|x, z₂, c) too, which has no part of c.
 
-    Without `kl` the bound estimates the divergence of z at its draw, and without `kl_to` that of
-    z₁. Without `log_prob` there is no decomposition of the divergence
+    Without `kl` the bound estimates the divergence of z at its draw, and without `kl` or `kl_to` that
+    of z₁. Without `log_prob` there is no decomposition of the divergence
     (`evaluation.decomposition`), and no objective "dreg".
     """
 

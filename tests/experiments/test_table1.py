@@ -106,6 +106,20 @@ def test_the_table_marks_old_accuracies_and_files_of_a_modified_source(
     assert out.index("\n\n† ") < out.index("\n\n‡ ") < out.index("Missing cells")
 
 
+def test_refined_bounds_have_a_table_where_there_are_some(command, tmp_path, capsys, tiny):
+    results = tmp_path / "results" / "short"
+    results.mkdir(parents=True)
+    found = {"test_bound": {"mean": -9.0}, "sessions": [{"commit": "ab"}]}
+    path = results / "dots-cp-K2-seed0.json"
+    path.write_text(json.dumps(found))
+    command("--print")
+    assert "refined" not in capsys.readouterr().out
+    path.write_text(json.dumps({**found, "refined_bound": {"mean": -8.25}}))
+    command("--print")
+    out = capsys.readouterr().out
+    assert "8.25 (1)" in out[out.index("refined bound") : out.index("log-likelihood")]
+
+
 def test_a_run_that_a_signal_stops_ends_the_sweep(command, monkeypatch, capsys):
     codes = iter([130])
     monkeypatch.setattr(run, "run", lambda job: next(codes))

@@ -107,6 +107,15 @@ def test_the_density_of_every_family_integrates_to_one(name, assert_mean):
     assert_mean(np.exp(np.float64(log_p - log_q)), np.ones(B))
 
 
+@pytest.mark.parametrize(("dimensions", "num"), [(1, 4001), (2, 401)])
+def test_the_diagonal_density_integrates_to_one_on_a_grid(dimensions, num):
+    axis, width = np.linspace(-15, 15, num, retstep=True)
+    grid = np.stack(np.meshgrid(*[axis] * dimensions), axis=-1).reshape(-1, dimensions)
+    mean, log_var = (jnp.asarray(v[:dimensions]) for v in ([0.7, -1.1], [0.4, -0.9]))
+    density = np.exp(np.float64(DIAGONAL.log_prob({}, (mean, log_var), jnp.asarray(grid))))
+    assert density.sum() * width**dimensions == pytest.approx(1, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_closed_form_is_the_mean_of_the_log_ratio(name, assert_mean):
     family, weights, code, conditional = conditionals(name, jnp.arange(B) % K)

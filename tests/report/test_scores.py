@@ -46,6 +46,29 @@ def test_log_likelihood_from_a_part_of_the_test_set_is_that_of_all(params, data)
     assert estimate(60) == whole
 
 
+def test_the_refined_bound_of_a_part_of_the_test_set_is_that_of_all(params, data):
+    key = jax.random.key(1)
+    bound = bound_terms(params, key, data.test)["bound"]
+
+    def estimate(images):
+        options = tighter.Tighter(refine=30, images=images)
+        return tighter.refined(params, key, data.test, bound, options=options)
+
+    whole, part = estimate(None), estimate(20)
+    assert (whole["images"], part["images"], part["steps"]) == (60, 20, 30)
+    assert abs(part["mean"] - whole["mean"]) < 5 * part["subset_error"] + 0.3
+    assert whole["mean"] > bound.mean()
+
+
+def test_the_scores_that_cost_more_are_computed_on_request(params, data):
+    options = tighter.Tighter(samples=5, images=10, refine=2)
+    few = replace(data, test_labels=None)
+    found = scores.evaluate(params, 0, few, temperature=0.5, tighter=options)
+    assert found["log_likelihood"]["samples"] == 5
+    assert found["refined_bound"]["steps"] == 2
+    assert "2 steps on each example's own q, 10 examples" in scores.summary(found)
+
+
 def test_scores_that_a_model_cannot_have_are_left_out(params, data, monkeypatch):
     names = ("bound", "reconstruction", "kl_c", "kl_z")
     terms = dict.fromkeys(names, np.zeros(60))
