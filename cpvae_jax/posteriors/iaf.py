@@ -58,7 +58,7 @@ class Conditional(NamedTuple):
     """[..., B, steps * units]"""
 
 
-def masks(D: int, units: int, backwards: bool) -> tuple[np.ndarray, np.ndarray]:
+def masks(D: int, units: int, *, backwards: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which weights of a step exist: from z to the hidden units [D, units], and on to m_i and s_i [units, D].
 
     A hidden unit of degree d sees the first d dimensions (the last ones, if it counts backwards), and is
@@ -73,7 +73,7 @@ def step(
     weights: Tree, z: jax.Array, context: jax.Array, *, backwards: bool = False
 ) -> tuple[jax.Array, jax.Array]:
     """z [..., D] and context [..., units] to the next z, and log |dz′/dz| [...]."""
-    to_hidden, to_output = masks(*weights["hidden"].shape, backwards)
+    to_hidden, to_output = masks(*weights["hidden"].shape, backwards=backwards)
     h = jax.nn.elu(z @ (weights["hidden"] * to_hidden) + context)
     m, gate = (
         h @ (weights[name]["kernel"] * to_output) + weights[name]["bias"]
