@@ -19,7 +19,7 @@ from cpvae_jax.keys import purpose
 from cpvae_jax.models.base import Category, Explanation, Levels
 from cpvae_jax.networks import layers as linear_layers
 from cpvae_jax.networks import lower
-from cpvae_jax.networks.base import Lower
+from cpvae_jax.networks.base import Lower, lower_keys
 from cpvae_jax.posteriors.base import Conditional
 from cpvae_jax.types import Params, Tree
 
@@ -38,11 +38,11 @@ def init(key: jax.Array, config: Config, categories: int, channels: int) -> tupl
     width = jax.eval_shape(lambda: _features_of_example(layers, config, below, categories)).shape[
         -1
     ]
-    key_heads = purpose(key, "lower heads")
-    heads = {
-        name: linear_layers.init_linear(jax.random.fold_in(key_heads, n), width, n_out)
-        for n, (name, n_out) in enumerate(family.heads(config).items())
-    }
+    (_, first), further = lower_keys(key), purpose(key, "lower heads")
+    heads = {}
+    for number, (name, n_out) in enumerate(family.heads(config).items()):
+        of_head = first[number] if number < 2 else jax.random.fold_in(further, number)
+        heads[name] = linear_layers.init_linear(of_head, width, n_out)
     own = family.init(purpose(key, "lower posterior weights"), config)
     return {**below, **heads, **({OWN: own} if own else {})}, decoder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 import jax
@@ -63,7 +64,10 @@ class InitLower(Protocol):
     def __call__(
         self, key: jax.Array, config: Config, categories: int, channels: int
     ) -> tuple[Tree, Tree]:
-        """Fresh weights for q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c)."""
+        """Fresh weights for q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c).
+
+        Take keys from `lower_keys`, which leaves out those of the library's heads.
+        """
 
 
 class LowerFeatures(Protocol):
@@ -116,6 +120,15 @@ class Network(NamedTuple):
     decode: Decode
     check: Check = _any
     lower: Lower | None = None
+
+
+def lower_keys(key: jax.Array) -> tuple[Iterator[jax.Array], list[jax.Array]]:
+    """Nine keys for the layers of two levels, and the keys of the heads for mean and log-variance.
+
+    The order is that of the first version, so that a seed still gives the same fresh weights.
+    """
+    keys = list(jax.random.split(key, 11))
+    return iter(keys[:3] + keys[5:]), keys[3:5]
 
 
 def num_features(network: Network, config: Config) -> int:

@@ -11,14 +11,14 @@ import jax
 
 from cpvae_jax.config import Config
 from cpvae_jax.networks import layers
-from cpvae_jax.networks.base import Category, Gaussian, Lower
+from cpvae_jax.networks.base import Category, Gaussian, Lower, lower_keys
 from cpvae_jax.types import Tree
 
 
 def init(key: jax.Array, config: Config, categories: int, channels: int) -> tuple[Tree, Tree]:
     """Weights for q(z₁|x, z₂, c), and of p(z₁|z₂, c) with p(x|z₁, z₂, c)."""
     D, widths = config.latent, config.hidden
-    keys = iter(jax.random.split(key, 7))
+    keys, _ = lower_keys(key)
     below = {
         "x": layers.init_gated(next(keys), config.size, widths[0]),
         "top": layers.init_gated(next(keys), D, widths[0], categories=categories),

@@ -10,7 +10,7 @@ import jax
 
 from cpvae_jax.config import Config
 from cpvae_jax.networks import gated_lower, layers
-from cpvae_jax.networks.base import Category, Lower, Network, num_features
+from cpvae_jax.networks.base import Category, Lower, Network, lower_keys, num_features
 from cpvae_jax.types import Tree
 
 
@@ -24,7 +24,7 @@ def compose(network: Network) -> Lower:
 
     def init(key: jax.Array, config: Config, categories: int, channels: int) -> tuple[Tree, Tree]:
         D, H, F = config.latent, config.hidden[-1], num_features(network, config)
-        keys = iter(jax.random.split(key, 9))
+        keys, _ = lower_keys(key)
         below = {
             "x": network.init_encoder(next(keys), config),
             "top": layers.init_gated(next(keys), D, H, categories=categories),
