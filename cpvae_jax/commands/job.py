@@ -111,8 +111,8 @@ class Schedule:
     recipe: str | None = option(
         None,
         "named training settings: modes (categories that follow the modes of the data), tight (the same "
-        "with the tightest bound), paper, short, long, or your own; the flags below override single settings of it (default: modes, but "
-        "paper for a model without categories or with K = 1)",
+        "with the tightest bound), paper, short, long, or your own; the flags below override single "
+        "settings of it (default: modes, but paper for a model without categories or with K = 1)",
         metavar="NAME",
     )
 

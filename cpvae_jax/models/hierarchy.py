@@ -17,9 +17,9 @@ from cpvae_jax.config import Config
 from cpvae_jax.distributions import gaussian
 from cpvae_jax.keys import purpose
 from cpvae_jax.models.base import Category, Explanation, Levels
-from cpvae_jax.networks import layers as linear_layers
 from cpvae_jax.networks import lower
 from cpvae_jax.networks.base import Lower, lower_keys
+from cpvae_jax.posteriors import heads
 from cpvae_jax.posteriors.base import Conditional
 from cpvae_jax.types import Params, Tree
 
@@ -39,12 +39,9 @@ def init(key: jax.Array, config: Config, categories: int, channels: int) -> tupl
         -1
     ]
     (_, first), further = lower_keys(key), purpose(key, "lower heads")
-    heads = {}
-    for number, (name, n_out) in enumerate(family.heads(config).items()):
-        of_head = first[number] if number < 2 else jax.random.fold_in(further, number)
-        heads[name] = linear_layers.init_linear(of_head, width, n_out)
+    added = heads.init(first, further, family.heads(config), width)
     own = family.init(purpose(key, "lower posterior weights"), config)
-    return {**below, **heads, **({OWN: own} if own else {})}, decoder
+    return {**below, **added, **({OWN: own} if own else {})}, decoder
 
 
 def _features_of_example(layers: Lower, config: Config, below: Tree, categories: int) -> jax.Array:
@@ -65,8 +62,7 @@ def _posterior(params: Params, below: jax.Array, z: jax.Array, category: Categor
     family, weights = posteriors.of(params.config), params.weights["below"]
     h = _lower(params.config).posterior(weights, below, z, category)
     widths = family.heads(params.config)
-    of_x = {name: linear_layers.linear(weights[name], h) for name in widths}
-    of_c = {name: jnp.zeros((1, width), jnp.float32) for name, width in widths.items()}
+    of_x, of_c = heads.of_features(weights, widths, h), heads.of_no_category(widths)
     return family.at(family.spread(weights.get(OWN, {}), of_x, of_c), None)
 
 

@@ -15,6 +15,7 @@ from cpvae_jax.distributions.mixture import Components
 from cpvae_jax.models import hierarchy, one_level
 from cpvae_jax.models.base import Category, Explanation, Levels
 from cpvae_jax.networks import layers
+from cpvae_jax.posteriors import heads
 from cpvae_jax.priors.base import Encode
 from cpvae_jax.types import Encoding, Offsets, Params
 
@@ -58,15 +59,14 @@ def no_offsets(params: Params, encoding: Encoding) -> dict[str, jax.Array]:
 def _heads(
     params: Params, inputs: jax.Array, seen: int
 ) -> tuple[jax.Array, dict[str, jax.Array], dict[str, jax.Array]]:
-    config, heads = params.config, params.weights["heads"]
+    config, weights = params.config, params.weights["heads"]
     h = networks.of(config).encode(config, params.weights["encoder"], inputs)
     widths: Mapping[str, int] = posteriors.of(config).heads(config)
-    of_x = {name: layers.linear(heads[name], h) for name in widths}
+    of_x = heads.of_features(weights, widths, h)
     if not seen:
-        of_c = {name: jnp.zeros((1, width), jnp.float32) for name, width in widths.items()}
-        return jnp.zeros((len(h), 1), jnp.float32), of_x, of_c
-    of_c = {name: heads[name]["category"] for name in widths}
-    return layers.linear(heads["logits"], h), of_x, of_c
+        return jnp.zeros((len(h), 1), jnp.float32), of_x, heads.of_no_category(widths)
+    of_c = {name: weights[name]["category"] for name in widths}
+    return layers.linear(weights["logits"], h), of_x, of_c
 
 
 def gaussian(params: Params) -> Encode:

@@ -17,6 +17,7 @@ from cpvae_jax.keys import purpose
 from cpvae_jax.models import category, parts
 from cpvae_jax.networks import layers
 from cpvae_jax.networks.base import Network, num_features
+from cpvae_jax.posteriors import heads
 from cpvae_jax.priors.base import Start
 from cpvae_jax.types import Params, Tree
 
@@ -126,16 +127,13 @@ def _weights(key: jax.Array, *, config: Config, network: Network) -> Drawn:
     below, decoder = parts.levels(config).init(
         key_below, config, seen, likelihoods.of(config).channels
     )
-    heads = {}
-    for number, (name, n_out) in enumerate(posteriors.of(config).heads(config).items()):
-        further = jax.random.fold_in(key_further, number)
-        key = (key_mean, key_log_var)[number] if number < 2 else further
-        heads[name] = layers.init_linear(key, width, n_out, categories=seen)
+    widths = posteriors.of(config).heads(config)
+    given = heads.init((key_mean, key_log_var), key_further, widths, width, categories=seen)
     if prior.inferred:
-        heads["logits"] = layers.init_linear(key_c, width, config.K)
+        given["logits"] = layers.init_linear(key_c, width, config.K)
     weights = {
         "encoder": network.init_encoder(key_network, config),
-        "heads": heads,
+        "heads": given,
         "posterior": posteriors.of(config).init(key_posterior, config),
         "decoder": decoder,
         "below": below,

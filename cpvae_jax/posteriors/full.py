@@ -88,7 +88,13 @@ def sample(
     shape = mean.shape if num is None else (num, *mean.shape[-2:])
     white = noise.normal(key, shape)
     z = mean + jnp.einsum("...ij,...j->...i", factor, white)
-    return z, gaussian.log_prob(white, jnp.zeros(()), jnp.zeros(())) - _log_det(factor)
+    return z, _density(white, factor)
+
+
+def _density(white: jax.Array, factor: jax.Array) -> jax.Array:
+    """The log-density at μ + L · white."""
+    zero = jnp.zeros(())
+    return gaussian.log_prob(white, zero, zero) - _log_det(factor)
 
 
 def _log_det(factor: jax.Array) -> jax.Array:
@@ -114,7 +120,7 @@ def log_prob(weights: Tree, conditional: Conditional, z: jax.Array) -> jax.Array
     del weights
     mean, factor = conditional
     white = jax.scipy.linalg.solve_triangular(factor, (z - mean)[..., None], lower=True)[..., 0]
-    return gaussian.log_prob(white, jnp.zeros(()), jnp.zeros(())) - _log_det(factor)
+    return _density(white, factor)
 
 
 def kl(code: Code, components: Components) -> jax.Array:

@@ -2,8 +2,9 @@
 
     z⁰ = μ + σ · noise,   zⁿ = exp(s) · zⁿ⁻¹ + m,   with m_i and s_i functions of zⁿ⁻¹_<i, x and c
 
-exp(s) is a sigmoid, divided by what it is at the start. Each step is invertible, and log |dzⁿ/dzⁿ⁻¹| = Σ_i s_i. Every other step counts the dimensions from
-the end. Fresh steps are the identity, so training starts from the diagonal family.
+exp(s) is a sigmoid, divided by its value at the start. Each step is invertible, and
+log |dzⁿ/dzⁿ⁻¹| = Σ_i s_i. Every other step counts the dimensions from the end. Fresh steps are the
+identity, so training starts from the diagonal family.
 
 Sources: Kingma et al., "Improved Variational Inference with Inverse Autoregressive Flow", NeurIPS
 2016; the masks are those of Germain et al., "MADE", ICML 2015.
@@ -25,7 +26,7 @@ from cpvae_jax.posteriors.base import PosteriorFamily, values
 from cpvae_jax.types import Tree
 
 STEPS = 4
-"""Steps of the flow: with the order reversed in between, two look at the dimensions from each end."""
+"""Steps of the flow: two count the dimensions from the start, and two from the end."""
 
 UNITS = 320
 """Hidden units of a step: eight for each of the paper's 40 dimensions."""
@@ -86,9 +87,9 @@ def step(
 def bend(weights: Tree, z: jax.Array, context: jax.Array) -> tuple[jax.Array, jax.Array]:
     """All steps: z⁰ [..., D] to the last z, and log |dz/dz⁰| [...]."""
     log_det = jnp.zeros(z.shape[:-1], z.dtype)
-    width = context.shape[-1] // max(1, len(weights))
     for n, own in enumerate(weights):
-        own_context = context[..., n * width : (n + 1) * width]
+        units = own["hidden"].shape[-1]
+        own_context = context[..., n * units : (n + 1) * units]
         z, more = step(own, z, own_context, backwards=n % 2 == 1)
         log_det += more
     return z, log_det
