@@ -69,3 +69,15 @@ def spread(values: Sequence[float | None], digits: int = 2) -> str:
         return ""
     deviation = f" ± {np.std(known, ddof=1):.{digits}f}" if len(known) > 1 else ""
     return f"{np.mean(known):.{digits}f}{deviation} ({len(known)})"
+
+
+def difference(values: Sequence[float], others: Sequence[float]) -> str:
+    """How much larger the first mean is, ± its standard error √(s₁² / n₁ + s₂² / n₂); "" below two values.
+
+    >>> difference([88.0, 89.0], [86.0, 87.0, 88.0]), difference([88.0], [86.0, 87.0])
+    ('1.50 ± 0.76', '')
+    """
+    if min(len(values), len(others)) < 2:
+        return ""
+    error = np.sqrt(sum(np.var(seeds, ddof=1) / len(seeds) for seeds in (values, others)))
+    return f"{np.mean(values) - np.mean(others):.2f} ± {error:.2f}"

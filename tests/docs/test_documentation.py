@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,8 +114,9 @@ def test_the_readme_s_table_is_that_of_the_files():
         cell = MODELS[model]
         files = sorted((ROOT / "results/short").glob(f"mnist-{cell}-seed*.json"))
         scores = [result(file) for file in files]
-        draws = [result(ROOT / "results/short/generation" / file.name) for file in files]
-        assert len(scores) == 3
+        drawn = (ROOT / "results/short/generation" / file.name for file in files)
+        draws = [result(file) for file in drawn if file.exists()]
+        assert len(scores) >= len(draws) == 3
         assert bound == spread([-one["test_bound"]["mean"] for one in scores], 2)
         assert frechet == spread([one["frechet"]["mean"] for one in draws], 2)
         papers = table1.PAPER[cell.split("-")[0]][0]
@@ -127,7 +129,10 @@ def test_the_tables_of_the_results_are_those_that_the_programs_print():
     text = (ROOT / "docs/results.md").read_text()
     options = sweep.SweepOptions(results=ROOT / "results/short")
     printed = table1.tables(sweep.of(options, Folders())).split("\n\n")
-    tables = [printed[1], printed[5], generation.tables(ROOT / "results/short/generation")]
+    titles = ("Negative true bound", "Nats by which", "Test log-likelihood")
+    tables = [table for title, table in pairwise(printed) if title.startswith(titles)]
+    assert len(tables) == len(titles)
+    tables.append(generation.tables(ROOT / "results/short/generation"))
     for row in "\n".join(tables).splitlines():
         assert row in text
 

@@ -120,6 +120,24 @@ def test_refined_bounds_have_a_table_where_there_are_some(command, tmp_path, cap
     assert "8.25 (1)" in out[out.index("refined bound") : out.index("log-likelihood")]
 
 
+def test_differences_from_cp_have_a_table_where_both_have_several_seeds(command, tmp_path, capsys):
+    results = tmp_path / "results" / "short"
+    results.mkdir(parents=True)
+
+    def printed(**bounds):
+        for name, values in bounds.items():
+            cell = {"cp": "dots-cp-K2", "vae": "dots-vae-K1"}[name]
+            for seed, value in enumerate(values):
+                path = results / f"{cell}-seed{seed}.json"
+                path.write_text(json.dumps({"test_bound": {"mean": value}}))
+        command("--print")
+        return capsys.readouterr().out
+
+    assert "better than cp's" not in printed(cp=[-9.0, -8.0], vae=[-10.0])
+    out = printed(vae=[-10.0, -12.0])
+    assert "| vae | -2.50 ± 1.12 |" in out[out.index("better than cp's") :]
+
+
 def test_a_run_that_a_signal_stops_ends_the_sweep(command, monkeypatch, capsys):
     codes = iter([130])
     monkeypatch.setattr(run, "run", lambda job: next(codes))
