@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cpvae_jax import likelihoods, priors
+from cpvae_jax.config import Training
 from cpvae_jax.data import Dataset
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import first_line
@@ -167,11 +168,12 @@ def summary(found: Mapping[str, Any]) -> str:
     return f"on the same rows: {'; '.join(parts)}" if parts else ""
 
 
-def doubts(scores: Mapping[str, Any]) -> list[str]:
+def doubts(scores: Mapping[str, Any], training: Training = Training()) -> list[str]:  # noqa: B008 - immutable
     """A sentence if a baseline is better than the model by more than two standard errors.
 
     Args:
       scores: of the model, with "clustering" and "baselines", if it has them.
+      training: how it was trained; the sentence advises nothing that was done already.
     """
     found = scores.get("baselines", {})
     better = [
@@ -183,8 +185,13 @@ def doubts(scores: Mapping[str, Any]) -> list[str]:
         return []
     best = max(better, key=lambda name: found[name]["accuracy_hungarian"])
     ours = scores["clustering"]["accuracy_hungarian"]
+    remedies = ["more --epochs", "several --seeds"]
+    if not training.regularisers:
+        remedies.insert(0, "--recipe modes")
+    if training.start != best:
+        remedies.append(f"start from its partition with --start {best}")
     return [
         f"{'a ' * (best == MIXTURE)}{NAMES[best]} agrees better with the labels of the same rows: its accuracy is "
-        f"{found[best]['accuracy_hungarian']:.3f} against {ours:.3f} (Hungarian). Try --recipe modes, "
-        f"more --epochs or several --seeds, or start from its partition with --start {best}."
+        f"{found[best]['accuracy_hungarian']:.3f} against {ours:.3f} (Hungarian). Try "
+        f"{', '.join(remedies[:-1])} or {remedies[-1]}."
     ]

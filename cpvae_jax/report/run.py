@@ -93,7 +93,7 @@ def write_scores(
         )
         used = {name: found["categories"][name] for name in ("largest_share", "information")}
         found["warnings"] = doubts.of_run(training, params.config, history, place, **used)
-        found["warnings"] += baselines.doubts(found)
+        found["warnings"] += baselines.doubts(found, training)
         per_seed.append({"seed": seed, "valid_bound": bound, "best_epoch": epoch, **found})
     about = _about(folder, data, trained, settings, time.monotonic() - began)
     best = per_seed[trained.best]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import cpvae_jax
+from cpvae_jax import Training
 from cpvae_jax.data import Dataset, Rows
 from cpvae_jax.evaluation.estimates import bound_terms
 from cpvae_jax.report import agreement, baselines
@@ -169,6 +170,27 @@ def test_a_difference_within_two_errors_is_no_doubt(ahead, error):
     scores = {"clustering": {"accuracy_hungarian": 0.69}, "baselines": {"mixture": one}}
     assert baselines.doubts(scores) == []
     assert baselines.doubts({}) == []
+
+
+@pytest.mark.parametrize(
+    ("training", "advice"),
+    [
+        (Training(), "--recipe modes, more --epochs, several --seeds or start from its partition"),
+        (
+            Training(regularisers=(("balance", 4.0),), start="regularisers"),
+            "Try more --epochs, several --seeds or start from its partition with --start kmeans.",
+        ),
+        (
+            Training(regularisers=(("balance", 4.0),), start="kmeans"),
+            "Try more --epochs or several --seeds.",
+        ),
+    ],
+)
+def test_nothing_is_advised_that_was_done_already(training, advice):
+    one = {"accuracy_hungarian": 0.9, "ahead": {"mean": 0.2, "standard_error": 0.01}}
+    scores = {"clustering": {"accuracy_hungarian": 0.6}, "baselines": {"kmeans": one}}
+    (sentence,) = baselines.doubts(scores, training)
+    assert advice in sentence
 
 
 def test_the_better_of_two_baselines_is_named():
