@@ -135,13 +135,16 @@ def _differences(whole: Sweep) -> list[str]:
     without categories is compared with CP at every K.
     """
 
-    def bounds(at: Cell | None) -> list[float]:
-        return [] if at is None else [result["test_bound"]["mean"] for result in whole.done(at)]
+    def bounds(model: str, column: tuple[str, int]) -> list[float]:
+        """The bounds of a model's seeds; without categories, those of its only cell."""
+        first = next(c for c in COLUMNS if c[0] == column[0])
+        found = cell(model, column) or cell(model, first)
+        return [] if found is None else [r["test_bound"]["mean"] for r in whole.done(found)]
+
+    baselines = {column: bounds("cp", column) for column in COLUMNS}
 
     def entry(model: str, column: tuple[str, int]) -> str:
-        first = next(c for c in COLUMNS if c[0] == column[0])
-        found = bounds(cell(model, column) or cell(model, first))
-        return marks.difference(found, bounds(cell("cp", column)))
+        return marks.difference(bounds(model, column), baselines[column])
 
     rows = [[model, *(entry(model, c) for c in COLUMNS)] for model in PAPER if model != "cp"]
     if not any(entry for _, *entries in rows for entry in entries):

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -14,8 +14,10 @@ import pytest
 from scipy.special import expit, logsumexp, rel_entr
 from scipy.stats import norm
 
-from cpvae_jax import Config, Params, Training, initialise, likelihoods
+from cpvae_jax import Config, Params, Training, initialise, likelihoods, posteriors
 from cpvae_jax.models import start
+from cpvae_jax.posteriors import iaf
+from cpvae_jax.registry import POSTERIORS
 from cpvae_jax.training import program, step, validation
 from experiments.data import load
 
@@ -152,6 +154,14 @@ def shaken() -> Callable[..., Params]:
         )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def flow() -> Iterator[str]:
+    """The name of a flow of two steps with few units, which compiles fast."""
+    posteriors.register("flow", iaf.family(2, 6))
+    yield "flow"
+    POSTERIORS.forget("flow")
 
 
 @pytest.fixture(scope="session")

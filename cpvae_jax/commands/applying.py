@@ -83,7 +83,7 @@ def unusual_below(run: Path) -> float | None:
 
 
 def _settings(run: Path) -> dict[str, Any]:
-    """The settings of a run, or an empty dictionary for a saved model."""
+    """The settings of a run. A saved model has none."""
     from cpvae_jax.storage import run_folder
 
     path = run / run_folder.CONFIG

@@ -5,21 +5,12 @@ import numpy as np
 import pytest
 
 import cpvae_jax
-from cpvae_jax import Config, UserError, posteriors
+from cpvae_jax import Config, UserError
 from cpvae_jax.evaluation import refinement
 from cpvae_jax.evaluation.refinement import refined_bound
-from cpvae_jax.posteriors import iaf
-from cpvae_jax.registry import POSTERIORS
 
 KEY = jax.random.key(0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def flow():
-    """A flow of two steps with few units, which compiles fast."""
-    posteriors.register("flow", iaf.family(2, 6))
-    yield "flow"
-    POSTERIORS.forget("flow")
+pytestmark = pytest.mark.usefixtures("flow")
 
 
 def repeated(found, num):

@@ -9,20 +9,11 @@ import pytest
 from scipy.special import logsumexp
 
 import cpvae_jax
-from cpvae_jax import Config, likelihoods, models, posteriors
-from cpvae_jax.posteriors import iaf
-from cpvae_jax.registry import POSTERIORS
+from cpvae_jax import Config, likelihoods, models
 
 KEY = jax.random.key(0)
+pytestmark = pytest.mark.usefixtures("flow")
 CASES = [(model, family) for model in ("cp", "mg", "hcp", "hvae") for family in ("full", "flow")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def flow():
-    """A flow of two steps with few units, which compiles fast."""
-    posteriors.register("flow", iaf.family(2, 6))
-    yield "flow"
-    POSTERIORS.forget("flow")
 
 
 @pytest.fixture(scope="module")
