@@ -8,11 +8,27 @@ needs no JAX and a command can list the names at once. `register` adds a part of
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from cpvae_jax.errors import UserError
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+_kept: list[Any] = []
+
+
+def kept(make: Made) -> Made:
+    """Lets equal calls of a function that makes a program share what it made.
+
+    So JAX traces and compiles the program once. A part that replaces another one of the same name
+    also makes the programs of the old one be forgotten.
+    """
+    made: Any = lru_cache(maxsize=16)(make)
+    _kept.append(made)
+    return made
 
 
 class Registry:
@@ -40,6 +56,7 @@ that name first (a command takes the file by --extend).
         self._record = record
         self._places = dict(builtin)
         self._parts: dict[str, Any] = {}
+        self._forgotten: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         """All known names, the built-in ones first."""
@@ -86,15 +103,14 @@ that name first (a command takes the file by --extend).
                 f"{part!r} cannot be registered as a {self.kind}; it must be a "
                 f"{self._record.replace(':', '.')}."
             )
-        if before is not part:
+        if self._forgotten.pop(name, before) is not part:
             _clear_caches()
         self._parts[name] = part
 
     def forget(self, name: str) -> None:
         """Remove a registered part; built-in parts stay."""
         if name in self._parts and name not in self._places:
-            del self._parts[name]
-            _clear_caches()
+            self._forgotten[name] = self._parts.pop(name)
 
 
 def _is_word(name: str) -> bool:
@@ -103,7 +119,9 @@ def _is_word(name: str) -> bool:
 
 
 def _clear_caches() -> None:
-    """Forget the programs that were compiled with a part that is now gone."""
+    """Forget the programs that were compiled with another part under the same name."""
+    for made in _kept:
+        made.cache_clear()
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
 

@@ -47,9 +47,16 @@ def in_batches(
     for number, start in enumerate(range(0, count, batch)):
         index = np.minimum(np.arange(start, start + batch), count - 1)
         key_batch = devices.everywhere(jax.random.fold_in(key, number), mesh)
-        output = fn(key_batch, devices.everywhere(jnp.asarray(data[index]), mesh))
+        part = jnp.asarray(data[index]) if isinstance(data, Rows) else _picked(data, index)
+        output = fn(key_batch, devices.everywhere(part, mesh))
         outputs.append(jax.tree.map(lambda a, n=count - start: np.asarray(a)[:n], output))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *outputs)
+
+
+@jax.jit
+def _picked(data: jax.Array, index: np.ndarray) -> jax.Array:
+    """Examples of `data` by number; compiled, because indexing takes JAX longer than the device."""
+    return data[index]
 
 
 def bound(

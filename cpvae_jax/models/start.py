@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,10 @@ from cpvae_jax.distributions.precision import exact, single
 from cpvae_jax.keys import purpose
 from cpvae_jax.models import category, parts
 from cpvae_jax.networks import layers
-from cpvae_jax.networks.base import Network, num_features
+from cpvae_jax.networks.base import num_features
 from cpvae_jax.posteriors import heads
 from cpvae_jax.priors.base import Start
+from cpvae_jax.registry import kept
 from cpvae_jax.types import Params, Tree
 
 
@@ -102,20 +103,19 @@ Drawn = tuple[Tree, jax.Array, jax.Array]
 
 
 def _draw(key: jax.Array, config: Config) -> Drawn:
-    network = networks.of(config)
     if isinstance(key, jax.core.Tracer):  # inside a program of the caller's
-        return _weights(key, config=config, network=network)
-    return _compiled(config, network)(key)
+        return _weights(key, config=config)
+    return _compiled(config)(key)
 
 
-@lru_cache(maxsize=16)
-def _compiled(config: Config, network: Network) -> Callable[[jax.Array], Drawn]:
+@kept
+def _compiled(config: Config) -> Callable[[jax.Array], Drawn]:
     """`_weights` as one program, compiled with little effort because it runs once per seed."""
-    draw = partial(_weights, config=config, network=network)
-    return jax.jit(draw, compiler_options=devices.compile_with(0))
+    return jax.jit(partial(_weights, config=config), compiler_options=devices.compile_with(0))
 
 
-def _weights(key: jax.Array, *, config: Config, network: Network) -> Drawn:
+def _weights(key: jax.Array, *, config: Config) -> Drawn:
+    network = networks.of(config)
     keys = jax.random.split(key, 6)
     key_network, key_c, key_mean, key_log_var, key_below, key_prior = keys
     key_posterior = purpose(key_prior, "posterior weights")

@@ -19,6 +19,7 @@ from cpvae_jax.data import stream
 from cpvae_jax.data.rows import Rows, sample_of
 from cpvae_jax.distributions.precision import exact, products, single
 from cpvae_jax.models import start
+from cpvae_jax.registry import kept
 from cpvae_jax.training import averaging, recipe, step
 from cpvae_jax.training.step import How, TrainState
 from cpvae_jax.training.whole import Whole, whole
@@ -26,9 +27,10 @@ from cpvae_jax.types import Params, Tree
 
 
 class Program(NamedTuple):
-    """Trains R seeds; each function is compiled once. `advance` calls them in order.
+    """Trains R seeds; each function is compiled once. `advance` calls all but the first in order.
 
     Attributes:
+      start: (keys [R], their parameters, stacked) to the state before the first epoch.
       run: (state, train [N, *shape], arrays of each seed's own) to the next state and a tally: all
         steps of an epoch. Data on which something was measured come as `Whole`.
       run_window: (state, window [W, B, *shape], what was measured, number of its first step, steps
@@ -37,6 +39,7 @@ class Program(NamedTuple):
       how: How it trains.
     """
 
+    start: Callable[[jax.Array, Params], TrainState]
     run: Callable[..., tuple[TrainState, Tree]]
     run_window: Callable[[TrainState, jax.Array, Tree, int, int], tuple[TrainState, Tree]]
     close: Callable[[TrainState, Tree, jax.Array], tuple[TrainState, Tree]]
@@ -64,7 +67,7 @@ def program(
 
     Several seeds run side by side by vmap or, if the plan says so, one after another; a single
     seed gets the same numbers. On a mesh (`devices.mesh`) the numbers are those of one device up
-    to rounding.
+    to rounding. Equal arguments give the same program, which is compiled once.
 
     Args:
       training: The settings.
@@ -74,6 +77,19 @@ def program(
       plan: How to compile; by default what suits the device.
       means: Train on the mean of what is drawn, such as grey levels, instead of on fresh draws.
     """
+    chosen = devices.plan() if plan is None else plan
+    return _program(training, steps, optimiser, mesh, chosen, means)
+
+
+@kept
+def _program(
+    training: Training,
+    steps: int,
+    optimiser: optax.GradientTransformation | None,
+    mesh: Mesh | None,
+    plan: devices.Plan,
+    means: bool,
+) -> Program:
     mover = recipe.optimiser(training, steps) if optimiser is None else optimiser
     if training.averaging:
         mover = averaging.averaged(mover, training.averaging)
@@ -82,7 +98,7 @@ def program(
         objective=objectives.of(training),
         optimiser=mover,
         mesh=mesh,
-        plan=devices.plan() if plan is None else plan,
+        plan=plan,
         means=means,
     )
 
@@ -110,8 +126,10 @@ def program(
 
         return of_all
 
+    begin_each = jax.vmap(partial(step.begin, optimiser=mover))
     fast = products(training.precision)
     return Program(
+        start=jax.jit(begin_each, compiler_options=devices.compile_with(0)),
         run=for_seeds(fast(step.run), None, 0),
         run_window=for_seeds(fast(step.run_window), None, None, None, None),
         close=for_seeds(exact(step.close), 0, None),
@@ -142,9 +160,7 @@ def begin(
         each = [given] * len(keys) if isinstance(given, Params) else given
         params = [single(own) for own in each]
     stacked = jax.tree.map(lambda *seeds: np.stack(seeds), *params)  # eagerly, to compile nothing
-    begin_each = jax.vmap(partial(step.begin, optimiser=program.how.optimiser))
-    states = jax.jit(begin_each, compiler_options=devices.compile_with(0))(keys, stacked)
-    return place(states, program.how.mesh)
+    return place(program.start(keys, stacked), program.how.mesh)
 
 
 def _lay(state: TrainState, mesh: Mesh | None) -> TrainState:
