@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -28,15 +30,28 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 KEPT = "JAX_COMPILATION_CACHE_DIR"
 
+QUICKER = "--xla_cpu_use_fusion_emitters=false"
+"""With this flag XLA compiles the tests' programs in half the time."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Share compiled programs between the processes of the tests: workers and commands."""
+    """Compile quickly, and share compiled programs between the processes of the tests: workers and commands."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if QUICKER not in flags and understood(QUICKER):
+        os.environ["XLA_FLAGS"] = f"{flags} {QUICKER}".strip()
     if KEPT not in os.environ:
         os.environ[KEPT] = tempfile.mkdtemp(prefix="cpvae-jax-tests-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(KEPT), ignore_errors=True))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     jax.config.update("jax_compilation_cache_dir", os.environ[KEPT])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def understood(flag: str) -> bool:
+    """Whether XLA knows a flag; a process with one that it does not know is aborted."""
+    command = [sys.executable, "-c", "import jax; jax.numpy.zeros(1)"]
+    environment = os.environ | {"XLA_FLAGS": flag}
+    return subprocess.run(command, env=environment, stderr=subprocess.DEVNULL).returncode == 0
 
 
 TINY = Config(shape=(3,), K=2, latent=1, hidden=(8,), binarise="none")

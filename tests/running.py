@@ -1,5 +1,6 @@
 """What the tests of the commands share: refused commands, running processes, copies of runs."""
 
+import os
 import shutil
 import time
 
@@ -14,6 +15,12 @@ def message(capsys):
     assert "\n" not in text
     assert "Traceback" not in text
     return text
+
+
+def with_devices(number):
+    """The environment of a process in which the host has a number of devices."""
+    flags = f"--xla_force_host_platform_device_count={number}"
+    return os.environ | {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()}
 
 
 def wait_for_epochs(process, log, num):

@@ -1,6 +1,5 @@
 """Many devices: runs the tests of `eight_devices.py` in a process that has eight."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from cpvae_jax import UserError, devices
+from tests.running import with_devices
 
 
 def test_on_eight_devices():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     command = [sys.executable, "-m", "pytest", "-n", "0", str(Path(__file__).parent)]
     command[-1] += "/eight_devices.py"
     done = subprocess.run(
-        command, env=environment, cwd=Path(__file__).parents[1], capture_output=True, text=True
+        command, env=with_devices(8), cwd=Path(__file__).parents[1], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
 

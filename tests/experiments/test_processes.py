@@ -1,7 +1,6 @@
 """One run of several processes, over loopback, by the real command."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -17,7 +16,7 @@ import pytest
 import cpvae_jax
 from cpvae_jax.storage.run_folder import LOG
 from experiments import run
-from tests.running import message, wait_for_epochs
+from tests.running import message, wait_for_epochs, with_devices
 
 REPOSITORY = Path(__file__).parents[2]
 FLAGS = [
@@ -71,7 +70,6 @@ def by_slurm(processes):
 
 def start(out, *flags, processes=1, devices=1, by=by_hand):
     """Starts the processes of one run; the output of each goes to a file beside the run folder."""
-    around = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     each = by(processes) if processes > 1 else [([], {})]
     started = []
     for number, (more, of_process) in enumerate(each):
@@ -85,7 +83,7 @@ def start(out, *flags, processes=1, devices=1, by=by_hand):
             *flags,
             *more,
         ]
-        environment = os.environ | around | of_process
+        environment = with_devices(devices) | of_process
         with said(out, number).open("w") as words:
             started.append(
                 subprocess.Popen(

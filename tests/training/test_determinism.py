@@ -30,6 +30,7 @@ def trained(tmp_path_factory):
         flags = f"--xla_force_host_platform_device_count={devices}"
         command = [sys.executable, "-m", "experiments.run", "--out", str(out), "--quiet"]
         command += ["--K", "3", "--latent", "2", "--hidden", "8", "--epochs", "2", "--devices", "1"]
+        command += ["--starts", "1", "--start-epochs", "2"]
         subprocess.run(
             command,
             cwd=REPOSITORY,
