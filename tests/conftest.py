@@ -233,11 +233,16 @@ class Run:
         self.program = program.program(self.training, self.steps)
         self.data, self.valid = data, valid
         self.states, self.metrics = [begin], []
+        before = self.compiled()
         for _ in range(self.epochs):
             state, metrics = self.epoch(self.states[-1])
             self.states.append(state)
             self.metrics.append(metrics)
-        self.compilations = (self.program.run._cache_size(), self.program.close._cache_size())
+        self.compilations = np.subtract(self.compiled(), before)
+
+    def compiled(self) -> tuple[int, int]:
+        """How often JAX has compiled the two functions of the program, for any number of seeds."""
+        return self.program.run._cache_size(), self.program.close._cache_size()
 
     def epoch(
         self, state: step.TrainState, data: jax.Array | None = None

@@ -4,11 +4,13 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from cpvae_jax import Config, Training, devices
+from cpvae_jax import Config, Training, devices, objectives
 from cpvae_jax.keys import to_numbers
 from cpvae_jax.models import start
+from cpvae_jax.registry import OBJECTIVES
 from cpvae_jax.training import program, step
 from tests.training.states import copy, only, with_seed
 
@@ -20,7 +22,7 @@ def one(runs):
 
 @pytest.mark.parametrize("R", [1, 3])
 def test_several_epochs_compile_once(R, runs):
-    assert runs[R].compilations == (1, 1)
+    assert max(runs[R].compilations) <= 1  # 0 if another test has trained alike
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(one, runs, assert_same_bits):
@@ -62,6 +64,31 @@ def test_seeds_together_or_in_turn_get_what_each_gets_alone(one, runs, data, tog
         expected = one.program.run(copy(alone), data)
         mine = only(found, seed), only(expected)
         chex.assert_trees_all_close(*map(to_numbers, mine), rtol=1e-5, atol=1e-6)
+
+
+def test_equal_trainings_share_a_program_until_a_part_of_theirs_is_replaced():
+    made = program.program(Training(batch_size=7), 2)
+    assert program.program(Training(batch_size=7), 2) is made
+    for other in ((Training(batch_size=8), 2), (Training(batch_size=7), 3)):
+        assert program.program(*other) is not made
+    assert program.program(Training(batch_size=7), 2, optimiser=optax.sgd(0.1)) is not made
+
+    def again(training):
+        return OBJECTIVES["bound"](training)
+
+    def another(training):
+        return OBJECTIVES["bound"](training)
+
+    programs = []
+    try:
+        for part in (again, again, another):
+            objectives.register("again", part)
+            programs.append(program.program(Training(objective="again"), 2))
+            OBJECTIVES.forget("again")
+    finally:
+        OBJECTIVES.forget("again")
+    assert programs[0] is programs[1]
+    assert programs[0] is not programs[2]
 
 
 def test_training_is_finished_when_every_seed_has_stopped_or_the_last_epoch_is_done(one, runs):
