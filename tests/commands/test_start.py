@@ -133,7 +133,8 @@ def test_a_training_in_a_hostile_environment():
         data, out = Path(folder, "data.npz"), Path(os.fsdecode(os.fsencode(folder) + b"/run\xff"))
         np.savez(data, x=np.random.default_rng(0).normal(size=(60, 3)))
         data.chmod(0o644)
-        small = ["--K", "2", "--latent", "2", "--hidden", "4", "--epochs", "1"]
+        small = ["--K", "2", "--latent", "2", "--hidden", "4"]
+        small += ["--epochs", "1", "--start-epochs", "2"]
         fit = [sys.executable, "-m", "cpvae_jax.commands.main", "fit", data, *small, "--out", out]
         shell = ["bash", "-c", 'umask 0777; "$@" <&- 2>&- | head -n 1; exit ${PIPESTATUS[0]}', "-"]
         done = subprocess.run(

@@ -1,7 +1,7 @@
 """Every command in the documentation is read by its own parser; those that can run here do run.
 
 Commands run as printed, in a temporary folder and in the order of the page, except that `SHORTER`
-is added to those that train: two epochs of a narrow network.
+is added to those that train: two epochs of a narrow network, and few candidates for its start.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from experiments.data import SOURCES
 from tests.docs.pages import PAGES, ROOT, inline, name, shell
 
 SHORTER = ["--epochs", "2", "--hidden", "16", "--latent", "4", "--quiet"]
+SHORTER += ["--starts", "2", "--start-epochs", "2"]
 ELSEWHERE = {
     "mnist": "needs a download",
     "omniglot": "needs a download",

@@ -28,6 +28,7 @@ TINY = {"latent": 2, "hidden": (8,), "recipe": Training(epochs=2, warmup=1), "ra
 CONFIG = Config(shape=(3,), K=2, latent=2, hidden=(8,), likelihood="gaussian")
 X = np.random.default_rng(0).normal(size=(60, 3))
 OPTIONS = ["--K", "2", "--epochs", "2", "--hidden", "8", "--latent", "2", "--quiet"]
+OPTIONS += ["--starts", "1", "--start-epochs", "2"]
 OF_TABLE = ["--id-column", "id", "--label-column", "species", "--drop-columns", "comment"]
 
 

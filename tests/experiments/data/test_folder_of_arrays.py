@@ -15,6 +15,7 @@ def test_the_command_trains_on_it_and_scores(tmp_path):
         np.save(folder / f"{name}.npy", rng.integers(0, 256, (num, 4, 3), dtype=np.uint8))
     np.save(folder / "test_labels.npy", rng.integers(0, 3, 30))
     flags = ["--K", "2", "--latent", "2", "--hidden", "4", "--epochs", "2", "--seeds", "2"]
+    flags += ["--starts", "2", "--start-epochs", "2"]
     assert run.main(["--dataset", str(folder), "--out", str(out), "--quiet", *flags]) == 0
     scores = json.loads((out / "metrics.json").read_text())
     assert scores["examples"]["train"] == 100
