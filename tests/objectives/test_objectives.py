@@ -345,7 +345,7 @@ def test_a_model_trained_with_regularisers_still_has_a_bound(
         return float(BALANCE(params, KEY, batch.x, batch.encoding))
 
     assert balance(params) < -0.6  # close to −log 2
-    assert balance(params) <= balance(plain.params) + 1e-3
+    assert balance(params) <= balance(plain.params) + 1e-2  # both are near the least
 
 
 # Parts of your own
