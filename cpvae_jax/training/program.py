@@ -67,7 +67,7 @@ def program(
 
     Several seeds run side by side by vmap or, if the plan says so, one after another; a single
     seed gets the same numbers. On a mesh (`devices.mesh`) the numbers are those of one device up
-    to rounding. Equal arguments give the same program, which is compiled once.
+    to rounding. Equal settings share one program, unless they bring an optimiser of their own.
 
     Args:
       training: The settings.
@@ -78,19 +78,25 @@ def program(
       means: Train on the mean of what is drawn, such as grey levels, instead of on fresh draws.
     """
     chosen = devices.plan() if plan is None else plan
-    return _program(training, steps, optimiser, mesh, chosen, means)
+    if optimiser is None:
+        return _shared(training, steps, mesh, chosen, means)
+    return _program(training, optimiser, mesh, chosen, means)
 
 
 @kept
+def _shared(
+    training: Training, steps: int, mesh: Mesh | None, plan: devices.Plan, means: bool
+) -> Program:
+    return _program(training, recipe.optimiser(training, steps), mesh, plan, means)
+
+
 def _program(
     training: Training,
-    steps: int,
-    optimiser: optax.GradientTransformation | None,
+    mover: optax.GradientTransformation,
     mesh: Mesh | None,
     plan: devices.Plan,
     means: bool,
 ) -> Program:
-    mover = recipe.optimiser(training, steps) if optimiser is None else optimiser
     if training.averaging:
         mover = averaging.averaged(mover, training.averaging)
     how = How(
