@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +46,19 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     jax.config.update("jax_compilation_cache_dir", os.environ[KEPT])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+MOST = 20_000
+"""Memory maps of a process above which it drops its programs; Linux allows 65,530, and XLA crashes there."""
+
+
+@pytest.fixture(autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Drop compiled programs, each of which takes several memory maps, before there are too many."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST:
+        jax.clear_caches()
 
 
 def understood(flag: str) -> bool:
