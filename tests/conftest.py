@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 MOST = 20_000
-"""Memory maps of a process above which it drops its programs; Linux allows 65,530, and XLA crashes there."""
+"""Memory maps of a process above which it drops its programs; at 65,530, Linux's limit, XLA can crash."""
 
 
 @pytest.fixture(autouse=True)
