@@ -54,6 +54,7 @@ def in_batches(
 
 
 @jax.jit
+@exact
 def _picked(data: jax.Array, index: np.ndarray) -> jax.Array:
     """Examples of `data` by number; compiled, because indexing takes JAX longer than the device."""
     return data[index]

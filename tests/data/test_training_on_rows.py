@@ -51,7 +51,7 @@ def test_a_window_of_the_whole_order_is_the_epoch_in_memory(images):
         tallies.append(tally)
     copy, metrics = steps.close(copy, jax.tree.map(jnp.add, *tallies), valid)
     for name, value in wanted.items():
-        np.testing.assert_allclose(metrics[name], value, rtol=1e-6, err_msg=name)
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
     for a, b in zip(jax.tree.leaves(copy.params), jax.tree.leaves(expected.params), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
