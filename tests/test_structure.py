@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,20 @@ LONGEST = 300
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "common", "tools", "stuff", "core", "lib"}
 
 
+@cache
+def nodes(path):
+    """All nodes of a file's syntax tree; each file is read once."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
+@cache
 def docstrings(path):
     """All docstrings of a file, those below attributes too."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            yield str(node.value.value)
+    return [
+        str(node.value.value)
+        for node in nodes(path)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
 
 
 def equations(text):
@@ -78,7 +88,7 @@ def test_equations_stand_nowhere_but_in_docstrings():
 
 def imports(path):
     """Names of the modules that a file imports, `from a import b` as a.b, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,6 +96,7 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def edges():
     """The modules of the package that each module imports."""
     graph = {}
@@ -144,7 +155,7 @@ def test_only_a_likelihood_s_own_file_and_the_table_ask_for_its_name():
     for name, path in MODULES.items():
         if name.startswith("cpvae_jax.likelihoods.") or name == "cpvae_jax.registry":
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.Compare):
                 words = {c.value for c in ast.walk(node) if isinstance(c, ast.Constant)}
                 assert not words & {"bernoulli", "gaussian"}, f"{name}, line {node.lineno}"
@@ -158,4 +169,4 @@ def test_every_public_name_exists_and_is_described():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_begins_with_what_it_is(name):
-    assert ast.get_docstring(ast.parse(MODULES[name].read_text()))
+    assert ast.get_docstring(nodes(MODULES[name])[0])
