@@ -10,6 +10,7 @@ from cpvae_jax import UserError, devices
 from tests.running import with_devices
 
 
+@pytest.mark.slow
 def test_on_eight_devices():
     command = [sys.executable, "-m", "pytest", "-n", "0", str(Path(__file__).parent)]
     command[-1] += "/eight_devices.py"

@@ -15,6 +15,8 @@ import pytest
 
 from cpvae_jax import Config, bound, initialise
 
+pytestmark = pytest.mark.slow
+
 WIDE = ("float64", "int64", "uint64", "complex128")
 
 TOLERANCE = 2e-5

@@ -164,6 +164,7 @@ def recorder(monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.slow
 def test_no_draw_of_a_run_and_of_its_scores_reuses_a_key(recorder, monkeypatch, tmp_path):
     """By path too: no key is made in two ways, such as `fold_in(key, 1)` and `split(key, 3)[1]`."""
     mean_probs = aggregate.mean_probs

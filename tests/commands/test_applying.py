@@ -54,6 +54,7 @@ def coded(mine, params):
     return coding.encode(params.config.columns, readers.read(mine))
 
 
+@pytest.mark.slow
 def test_a_run_knows_its_columns_and_scores_the_labels(run, params):
     kinds = {column.name: column.kind for column in params.config.columns}
     assert kinds == {"mass": "real", "eggs": "count", "island": "categorical", "grade": "ordinal"}

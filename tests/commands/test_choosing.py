@@ -49,6 +49,7 @@ def kill():
     registry.CALLBACKS.forget("kill")
 
 
+@pytest.mark.slow
 def test_a_killed_selection_resumes_and_becomes_a_run_like_any_other(
     data, tmp_path, capsys, kill, monkeypatch
 ):

@@ -64,6 +64,7 @@ def fit(*arguments):
     return main.main(["fit", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_table_of_the_users_own_with_parts_of_their_own(data, own, tmp_path, capsys):
     out = tmp_path / "run"
     parts = ["--extend", own, "--recipe", "brief", "--callback", "stop-after-two", "count"]

@@ -17,6 +17,7 @@ def copy(tiny_run, tmp_path):
     return shutil.copytree(tiny_run, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_the_report_is_the_same_again_without_data_and_model(copy, tmp_path, capsys):
     before = (copy / PAGE).read_bytes()
     (copy / PAGE).unlink()

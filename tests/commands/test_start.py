@@ -115,6 +115,7 @@ def test_too_few_open_files_are_refused(monkeypatch, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_training_in_a_hostile_environment():
     """Each of these variables, streams and permissions once ended a command with a traceback."""
     environment = {

@@ -146,6 +146,7 @@ def outputs(models, tmp_path_factory):
     return {path.name: np.load(path / "outputs.npz") for path in root.iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("name", [*MODELS, "cp-pruned"])
 def test_programs_equal_the_library(name, format, models, outputs):

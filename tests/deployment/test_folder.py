@@ -224,6 +224,7 @@ OWN = {
 }
 
 
+@pytest.mark.slow
 @onnx
 @pytest.mark.parametrize("part", OWN)
 def test_models_with_parts_of_one_s_own_are_exported(part, own_part, tmp_path):

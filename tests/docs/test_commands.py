@@ -31,7 +31,13 @@ ELSEWHERE = {
 }
 """Words of commands that do not run here, and why."""
 
-SHELL = (["python3", "-m", "venv", ".venv"], [".", ".venv/bin/activate"], ["mkdocs", "serve"])
+OTHERS = (
+    ["python3", "-m", "venv", ".venv"],
+    [".", ".venv/bin/activate"],
+    ["mkdocs", "serve"],
+    ["pytest"],
+    ["pytest", "-m", "slow"],
+)
 """Commands of other programs, which are only compared."""
 
 FIT = ["cpvae", "fit"]
@@ -82,7 +88,7 @@ def check_parses(words):
             "",
             *extras["optional-dependencies"],
         }
-    elif words != ["pytest"] and words not in SHELL:
+    elif words not in OTHERS:
         main, arguments = main_of(words)
         with pytest.raises(ParsedError):
             main(arguments)
@@ -179,6 +185,7 @@ def execute(words, done):
     done.append(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if shell(page)], ids=name)
 def test_the_commands_of_a_page_run(page, own_data, done, monkeypatch, parts_of_files):
     monkeypatch.chdir(own_data)

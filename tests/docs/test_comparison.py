@@ -178,6 +178,7 @@ def test_the_page_has_a_row_for_each_entry():
     assert {len(row) for row in TABLE} == {7}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ROWS)
 def test_what_the_page_says_of_this_library_can_be_done(row, model, fitted, table, place, capsys):
     assert row in DONE, f"nothing tests the row {row!r}"

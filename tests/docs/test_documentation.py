@@ -169,6 +169,7 @@ def test_the_readme_prints_the_command_and_the_scores_of_the_published_files():
         assert f"{found[0]['baselines'][baseline]['accuracy_hungarian']:.3f}" in text
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path):
     if importlib.util.find_spec("mkdocs") is None:
         pytest.skip("mkdocs is missing, so the site is NOT checked; pip install -e '.[docs]'")

@@ -65,6 +65,7 @@ def run(text, names, page):
     exec(compile(tree, name(page), "exec"), names)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
 def test_the_python_of_a_page_runs(page, own_data, tmp_path, monkeypatch, capsys, short_estimators):
     for shared in ("mine.csv", "mine.npz", "folder"):

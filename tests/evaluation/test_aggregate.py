@@ -90,6 +90,7 @@ def test_where_c_is_inferred_nothing_is_drawn(model, shaken, pixels):
     np.testing.assert_allclose(again, got.mean(axis=0), rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["mg", "hvp"])
 def test_the_model_that_training_returns_has_the_expectation(model, models, pixels):
     """And so has the best model before its end, from validation, with one draw per example."""

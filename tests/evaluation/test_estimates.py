@@ -176,6 +176,7 @@ def test_invalid_arguments_are_refused(call, sentence, params, pixels):
         call(params, jax.random.key(0), pixels)
 
 
+@pytest.mark.slow
 def test_scoring_500_categories_stays_under_2_GiB():  # noqa: N802
     """In a process of its own, because a peak covers the whole life of a process."""
     flags = ["--models", "cp", "--samples", "100", "--images", "100"]

@@ -39,6 +39,7 @@ def test_without_steps_it_is_the_bound(name, shaken, pixels, assert_mean):
     assert_mean(found - plain, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "family"),
     [("vae", "diagonal"), ("mg", "full"), ("cp", "flow"), ("hvae", "full"), ("hcp", "flow")],

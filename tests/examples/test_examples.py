@@ -31,6 +31,7 @@ def test_the_paper_in_one_file(tmp_path, capsys):
         assert picture.size == (960, 800)
 
 
+@pytest.mark.slow
 @few_epochs
 def test_replay_keeps_what_fine_tuning_forgets(capsys):
     found = program("replay.py")["main"](steps=300, K=5, hidden=(32,))
@@ -56,6 +57,7 @@ def test_examples_are_short_and_say_how_they_are_called(name):
     assert name == "paper" or f"\n    python examples/{name}.py" in text
 
 
+@pytest.mark.slow
 @few_epochs
 def test_penguins(capsys):
     pytest.importorskip("pandas")
@@ -66,6 +68,7 @@ def test_penguins(capsys):
         assert word.lower() in printed.lower()
 
 
+@pytest.mark.slow
 @few_epochs
 def test_pendigits(tmp_path, capsys):
     path = example_table("pendigits.csv")
@@ -92,6 +95,7 @@ def photographs(tmp_path):
     return tmp_path / "photographs"
 
 
+@pytest.mark.slow
 @few_epochs
 def test_faces_takes_photographs_of_any_size(photographs, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CPVAE_JAX_CACHE", str(tmp_path / "cache"))
@@ -105,6 +109,7 @@ def test_faces_takes_photographs_of_any_size(photographs, tmp_path, capsys, monk
         assert picture.size == (12 * 14 * 3, 2 * 10 * 3)
 
 
+@pytest.mark.slow
 @few_epochs
 def test_texts(capsys):
     pytest.importorskip("pandas")

@@ -121,6 +121,7 @@ def test_there_is_one_file_for_each_seam():
     assert {path.stem for path in FILES.glob("*.py")} == set(SEAMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seam", OF_THE_MODEL)
 def test_a_part_of_the_model_by_command(seam, data, tmp_path, capsys):
     """It trains with `--extend`, and the trained model needs the file to load and to sample."""
@@ -161,6 +162,7 @@ def trained(data, tmp_path_factory):
     return lines, json.loads((folder / "run" / CONFIG).read_text()), printed
 
 
+@pytest.mark.slow
 def test_the_objective_by_command(trained):
     """The loss is that of the mean terms, at the weight of this step: an epoch has one step."""
     register("objective")
@@ -203,6 +205,7 @@ def test_the_callback_by_command(trained):
     assert [line.split(":")[0] for line in found] == ["epoch 10", "epoch 11"]
 
 
+@pytest.mark.slow
 def test_parts_registered_in_python_together_on_two_levels(x):
     for seam in (*OF_THE_MODEL, "callback"):
         register(seam)

@@ -43,6 +43,7 @@ def rows(text):
     return [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| /")]
 
 
+@pytest.mark.slow
 def test_it_trains_what_is_missing_and_prints_the_table(command, tmp_path, capsys, monkeypatch):
     assert command() == 0
     folder = tmp_path / "results" / "clusters-short"

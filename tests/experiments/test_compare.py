@@ -18,6 +18,7 @@ from tests.running import copied
 KEY = purpose(jax.random.key(0), "comparison")
 
 
+@pytest.mark.slow
 def test_the_difference_is_that_of_the_bounds_and_its_error_is_smaller(finished, tmp_path, capsys):
     other = copied(finished, tmp_path / "shifted", 0.2)
     out = tmp_path / "results" / "pair.json"

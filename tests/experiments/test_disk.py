@@ -62,6 +62,7 @@ def fill(place):
             return ballast
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, tmp_path, capsys):
     out = disk / "run"
     assert command(out, "--epochs", "2") == 0
@@ -84,6 +85,7 @@ def test_a_disk_that_fills_up_costs_the_epochs_since_the_last_checkpoint(disk, t
     assert epochs == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_in_a_checkpoint_is_one_message(disk):
     """From the real command, whose threads would print pages."""
     out = disk / "run"
@@ -136,6 +138,7 @@ def test_a_read_only_disk(disk, capsys):
         cpvae_jax.save(disk / "model", cpvae_jax.load(disk / "run"))
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_deleted_while_it_runs(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "experiments.run", "--out", str(out), *SMALL]
@@ -153,6 +156,7 @@ def test_a_folder_that_is_deleted_while_it_runs(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_second_program_is_refused_while_the_first_one_runs(tmp_path, capsys):
     out = tmp_path / "out"
     assert command(out, "--epochs", "1") == 0
@@ -172,6 +176,7 @@ def test_a_run_that_was_killed_at_its_start_can_be_started_again(tmp_path):
     assert command(out, "--epochs", "1") == 0
 
 
+@pytest.mark.slow
 def test_a_log_deleted_by_hand_costs_the_log_only(tmp_path, capsys):
     out = tmp_path / "out"
     assert command(out, "--epochs", "2") == 0
@@ -230,6 +235,7 @@ def resumed(dataset, out):
     return run.main(["--dataset", str(dataset), "--out", str(out), *flags])
 
 
+@pytest.mark.slow
 def test_a_run_lies_where_the_operating_system_finds_its_folder(run_of_table):
     assert cpvae_jax.load(run_of_table).config.K == 3
     found = [path for path in run_of_table.parents[1].rglob("checkpoints") if path.is_dir()]

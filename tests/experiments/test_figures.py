@@ -46,6 +46,7 @@ def command(runs, tmp_path, monkeypatch):
     return lambda *flags: figures.main([*flags, *folders, "--out", str(tmp_path / "figures")])
 
 
+@pytest.mark.slow
 def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
     command, tmp_path, capsys
 ):

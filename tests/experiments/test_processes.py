@@ -120,6 +120,7 @@ def alone(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_four_processes_end_together_and_one_goes_on(alone, tmp_path):
     out = tmp_path / "four"
     processes = start(out, "--epochs", "100000", processes=4)
@@ -141,6 +142,7 @@ def test_four_processes_end_together_and_one_goes_on(alone, tmp_path):
     assert cpvae_jax.load(out).config.K == 3
 
 
+@pytest.mark.slow
 def test_two_processes_of_two_devices_in_a_job_go_on_with_what_one_began(alone, tmp_path):
     out = tmp_path / "two"
     shutil.copytree(alone, out)

@@ -44,6 +44,7 @@ def command(tiny, monkeypatch, tmp_path):
     return lambda *flags: table1.main(["--log-likelihood", "20", *flags])
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_what_is_missing_and_prints_the_table(
     command, tmp_path, capsys, monkeypatch
 ):

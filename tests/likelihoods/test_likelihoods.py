@@ -492,6 +492,7 @@ def test_a_density_with_two_channels_integrates_to_one_and_has_its_moments(heter
         assert HETERO.mean(config, NOTHING, output) == pytest.approx(mean, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize("prior", ["cp", "vp"])
 def test_a_likelihood_with_two_channels_works_in_every_part_of_a_model(levels, prior, hetero):
@@ -521,6 +522,7 @@ def test_a_likelihood_with_two_channels_works_in_every_part_of_a_model(levels, p
         chex.assert_tree_all_finite(images)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the categories carry almost nothing:RuntimeWarning")
 @pytest.mark.parametrize("levels", [1, 2])
 def test_training_fits_both_channels(levels, hetero):

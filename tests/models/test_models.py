@@ -123,6 +123,7 @@ def fitted(request, data):
     return cpvae_jax.fit(keys, config, data[:40], data[40:], recipe=training)
 
 
+@pytest.mark.slow
 def test_every_model_trains_scores_samples_and_comes_back_from_disk(fitted, data, tmp_path):
     params, K = fitted.params, fitted.params.config.K
     assert fitted.state.best_bound.shape == (2,)

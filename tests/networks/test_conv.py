@@ -35,6 +35,7 @@ def test_the_shapes_for_images_of_any_size(shape):
     assert num_features(conv.NETWORK, config_of(shape)) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [1, 2])
 @pytest.mark.parametrize("shape", [(8, 8), (5, 7, 2)])
 def test_images_go_through_the_public_functions(shape, levels):

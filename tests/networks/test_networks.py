@@ -165,6 +165,7 @@ def test_gradients_reach_every_weight(name, prior, levels):
         assert np.any(leaf != 0), jax.tree_util.keystr(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "prior", "levels"),
     [

@@ -104,6 +104,7 @@ def test_the_posterior_of_the_lower_code_is_of_the_same_family(name, family, mad
         assert np.any(leaf != 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cp", "hcp"])
 @pytest.mark.parametrize("family", ["full", "flow"])
 def test_a_model_trains_samples_and_comes_back_from_disk(name, family, pixels, tmp_path):

@@ -306,6 +306,7 @@ def forgets():
         PRIORS.forget(name)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("forgets")
 @pytest.mark.parametrize(("levels", "inferred"), [(1, False), (2, True)])
 def test_a_registered_prior_trains_and_samples_with_one_level_and_with_two(

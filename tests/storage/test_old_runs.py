@@ -103,6 +103,7 @@ def test_training_can_start_from_a_model_of_format_1(model, models):
     assert result.params.config == params.config
 
 
+@pytest.mark.slow
 def test_an_old_run_is_resumed_or_says_what_to_do(old, capsys):
     settings = json.loads((old / run_folder.CONFIG).read_text())
     flags = [

@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import pytest
 
 from experiments import run
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_it_and_scores(tmp_path):
     rng = np.random.default_rng(0)
     folder, out = tmp_path / "big", tmp_path / "run"

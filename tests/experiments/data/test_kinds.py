@@ -10,6 +10,7 @@ from experiments.data import load
 from tests.experiments.data.conftest import SHARED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "omniglot"])
 def test_the_papers_images_are_ink(name, request):
     data = request.getfixturevalue(name)
