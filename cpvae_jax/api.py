@@ -44,6 +44,7 @@ def initialise(
     >>> params.weights["prior"]["mean"].shape
     (5, 40)
     """
+    checks.configuration(config)
     if data is not None:
         data = checks.examples(config, {"data": data})["data"]
     return start.init(checks.key(key), config, data)
@@ -135,6 +136,7 @@ def decode(
     >>> decode(params, jnp.zeros((2, 3)), category=4).shape
     (2, 8, 8)
     """
+    checks.model(params)
     config = params.config
     codes = checks.codes(z, config.latent)
     if category is None and priors.of(config).inferred and config.categories > 1:
@@ -234,6 +236,7 @@ def sample(
     Traceback (most recent call last):
     cpvae_jax.errors.UserError: category is 9; this model has 5 categories, 0 to 4.
     """
+    checks.model(params)
     checks.at_least("num", num, 1)
     if weights is None:
         weights = "aggregate" if priors.of(params.config).inferred else "prior"

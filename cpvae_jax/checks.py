@@ -33,6 +33,24 @@ COMPARED = 1000
 """Examples of `Rows` whose unit is compared with that of the training data."""
 
 
+def model(given: Any, name: str = "params") -> None:
+    """Raises a `UserError` unless this is a model, and says where a fit or an estimator keeps its own."""
+    if isinstance(given, Params):
+        return
+    inside = [own for own in ("params", "params_") if isinstance(getattr(given, own, None), Params)]
+    remedy = f"the model in it, .{inside[0]}" if inside else "one, such as cpvae_jax.load returns"
+    raise UserError(f"{name} is {type(given).__name__} and not a model; give {remedy}.")
+
+
+def configuration(config: Any) -> None:
+    """Raises a `UserError` unless this is the configuration of a model."""
+    if not isinstance(config, Config):
+        raise UserError(
+            f"config is {type(config).__name__} and not a configuration; give one, such as "
+            "cpvae_jax.Config(shape=(28, 28), K=10)."
+        )
+
+
 def data(params: Params, x: Given, name: str = "x") -> jax.Array:
     """Returns checked examples in the model's unit, as a JAX array [B, *shape].
 
@@ -42,9 +60,10 @@ def data(params: Params, x: Given, name: str = "x") -> jax.Array:
       name: What the caller calls them, for the error message.
 
     Raises:
-      UserError: There are no examples, they have another shape or no numbers, they are not
-        finite, or the likelihood does not accept them.
+      UserError: `params` is no model. There are no examples, they have another shape or no numbers,
+        they are not finite, or the likelihood does not accept them.
     """
+    model(params)
     array(x, name)
     found = readable(params, x, name)
     assert not isinstance(found, Rows)
@@ -71,6 +90,7 @@ def readable(params: Params, given: Given, name: str = "train") -> jax.Array | R
     Raises:
       UserError: As `data`.
     """
+    model(params)
     return prepared(params, examples(params.config, {name: given})[name], name)
 
 

@@ -126,8 +126,7 @@ def prune(
 
 def _categories(params: Params) -> int:
     """How many categories a model has."""
-    if not isinstance(params, Params):
-        raise UserError(f"params is {type(params).__name__} and not a model; give the model first.")
+    checks.model(params)
     config = params.config
     if PRIORS[config.prior].single:
         raise UserError(

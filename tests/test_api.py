@@ -1,5 +1,6 @@
 """The public functions: shapes, formulas, samples, transformations, and invalid arguments."""
 
+import inspect
 from functools import partial
 
 import chex
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+import cpvae_jax
 from cpvae_jax import (
     Config,
+    Fit,
     UserError,
     api,
     bound,
@@ -246,6 +249,61 @@ def test_an_invalid_argument_is_refused_in_one_line(call, sentence, model, x):
     with pytest.raises(UserError, match=sentence) as error:
         call(model, x)
     assert "\n" not in str(error.value)
+
+
+WITH_A_MODEL = {
+    name: function
+    for name, function in ((name, getattr(cpvae_jax, name)) for name in cpvae_jax.__all__)
+    if inspect.isfunction(function) and "params" in inspect.signature(function).parameters
+}
+WITH_A_CONFIGURATION = {name: getattr(cpvae_jax, name) for name in ("fit", "initialise", "select")}
+
+
+def arguments(function, x, **others):
+    """Valid arguments for what a public function needs, but for those given."""
+    valid = {"key": KEY, "x": x, "data": x, "train": x, "z": np.zeros((B, D)), "groups": [[0, 1]]}
+    needed = [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is parameter.empty
+    ]
+    return {name: others.get(name, valid.get(name)) for name in needed}
+
+
+@pytest.mark.parametrize("name", sorted(set(WITH_A_MODEL) - {"export", "save"}))
+def test_what_is_not_a_model_is_refused_by_every_function(name, model, x):
+    function = WITH_A_MODEL[name]
+    fit = Fit(model, history=[], state=None, seeds=(model,), stopped=None)
+    estimator = cpvae_jax.CPVAE()
+    estimator.params_ = model
+    for given, sentence in (
+        (KEY, "and not a model; give one, such as cpvae_jax.load returns"),
+        ("runs/digits", "params is str and not a model"),
+        (None, "params is NoneType and not a model"),
+        (CONFIG, "params is Config and not a model"),
+        (fit, r"params is Fit and not a model; give the model in it, \.params\."),
+        (estimator, r"params is CPVAE and not a model; give the model in it, \.params_\."),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            function(**arguments(function, x, params=given))
+
+
+def test_every_function_with_a_model_is_tested():
+    assert len(WITH_A_MODEL) >= 14
+
+
+@pytest.mark.parametrize("name", WITH_A_CONFIGURATION)
+@pytest.mark.parametrize("given", [None, {"K": 2}, KEY], ids=["nothing", "a dictionary", "a key"])
+def test_what_is_not_a_configuration_is_refused(name, given, x):
+    function = WITH_A_CONFIGURATION[name]
+    with pytest.raises(UserError, match=r"config is .* and not a configuration; give one, such as"):
+        function(**arguments(function, x, config=given))
+
+
+def test_training_starts_from_a_model_and_not_from_a_fit(model, x):
+    fit = Fit(model, history=[], state=None, seeds=(model,), stopped=None)
+    with pytest.raises(UserError, match=r"init is Fit and not a model; .* \.params\."):
+        cpvae_jax.fit(KEY, CONFIG, x, x, init=fit)
 
 
 def test_keys_of_both_kinds_give_the_same_numbers(model, x):

@@ -46,6 +46,7 @@ def decomposition(
     Raises:
       UserError: The data do not suit the model, or its posterior has no density.
     """
+    checks.model(params)
     checks.at_least("draws", draws, 1)
     if posteriors.of(params.config).log_prob is None:
         raise UserError(

@@ -210,8 +210,8 @@ def log_likelihood(
     """
     checks.at_least("samples", samples, 1)
     checks.at_least("memory", memory, 1)
-    config = params.config
     data = checks.data(params, x)
+    config = params.config
     # Outputs, their softplus and its sum; values, gates and products of the widest layer; z.
     outputs = config.size * likelihoods.of(config).channels
     row = 4 * (4 * outputs + 4 * max(config.hidden) + 6 * config.latent)

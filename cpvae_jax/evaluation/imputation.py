@@ -45,6 +45,7 @@ def impute(
     Raises:
       UserError: The model was not trained on a table with the likelihood "mixed", or the data do not suit it.
     """
+    checks.model(params)
     config = params.config
     if not likelihoods.of(config).coded or config.columns is None:
         raise UserError(

@@ -125,6 +125,7 @@ def fit(
     if resume and folder is None:
         raise UserError("resume needs the folder of the run; give it as folder.")
     keys = jnp.atleast_1d(checks.keys(key))
+    checks.configuration(config)
     train_data, valid_data, given, each = examples.checked(
         config, train, valid, categories, sample_weight
     )
@@ -178,9 +179,10 @@ def _check(config: Config, init: Any, optimiser: Any, callbacks: Any) -> None:
         )
     if callbacks is not None and not isinstance(callbacks, Sequence):
         raise UserError(f"callbacks is {callbacks!r}; give a list of them.")
-    if init is not None and not isinstance(init, Params):
-        raise UserError(f"init is {init!r}; give parameters, such as those that load returns.")
-    if init is not None and init.config != config:
+    if init is None:
+        return
+    checks.model(init, "init")
+    if init.config != config:
         raise UserError(
             f"init is a model with the configuration {init.config}, but config is {config}; give "
             "init.config as config."

@@ -125,11 +125,12 @@ def select(
     ([1, 2], True)
     """
     wanted = numbers.given(K)
-    numbers.check_prior(config.prior)
     least = None if isinstance(merge, bool) else values.positive("merge", merge)
     if resume and folder is None:
         raise UserError("resume needs the folder of the selection; give it as folder.")
     keys = checks.keys(key)
+    checks.configuration(config)
+    numbers.check_prior(config.prior)
     config = replace(config, groups=None)
     train_data, valid_data, *_ = examples.checked(config, train, valid)
     if wanted is not None and max(wanted) > len(train_data):
