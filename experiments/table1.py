@@ -135,16 +135,16 @@ def _differences(whole: Sweep) -> list[str]:
     without categories is compared with CP at every K.
     """
 
-    def bounds(model: str, column: tuple[str, int]) -> list[float]:
-        """The bounds of a model's seeds; without categories, those of its only cell."""
+    def results(model: str, column: tuple[str, int]) -> list[dict[str, Any]]:
+        """The results of a model's seeds; without categories, those of its only cell."""
         first = next(c for c in COLUMNS if c[0] == column[0])
         found = cell(model, column) or cell(model, first)
-        return [] if found is None else [r["test_bound"]["mean"] for r in whole.done(found)]
-
-    baselines = {column: bounds("cp", column) for column in COLUMNS}
+        return [] if found is None else whole.done(found)
 
     def entry(model: str, column: tuple[str, int]) -> str:
-        return marks.difference(bounds(model, column), baselines[column])
+        both = results(model, column), results("cp", column)
+        text = marks.difference(*([r["test_bound"]["mean"] for r in found] for found in both))
+        return text and " ".join(filter(None, [text, marks.modified(both)]))
 
     rows = [[model, *(entry(model, c) for c in COLUMNS)] for model in PAPER if model != "cp"]
     if not any(entry for _, *entries in rows for entry in entries):

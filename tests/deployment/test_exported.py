@@ -184,6 +184,7 @@ def test_without_groups_the_component_is_the_category(models):
     assert components.chosen(models["cp"], category, np.zeros(4)) is category
 
 
+@pytest.mark.slow
 def test_the_decoder_reconstructs_the_code_of_the_encoder(models, outputs):
     for name in ("cp", "vae", "full", "mg", "vp"):
         params = models[name]

@@ -125,18 +125,20 @@ def test_differences_from_cp_have_a_table_where_both_have_several_seeds(command,
     results = tmp_path / "results" / "short"
     results.mkdir(parents=True)
 
-    def printed(**bounds):
+    def printed(commit="ab", **bounds):
         for name, values in bounds.items():
             cell = {"cp": "dots-cp-K2", "vae": "dots-vae-K1"}[name]
             for seed, value in enumerate(values):
                 path = results / f"{cell}-seed{seed}.json"
-                path.write_text(json.dumps({"test_bound": {"mean": value}}))
+                found = {"test_bound": {"mean": value}, "sessions": [{"commit": commit}]}
+                path.write_text(json.dumps(found))
         command("--print")
         return capsys.readouterr().out
 
     assert "better than cp's" not in printed(cp=[-9.0, -8.0], vae=[-10.0])
     out = printed(vae=[-10.0, -12.0])
     assert "| vae | -2.50 ± 1.12 |" in out[out.index("better than cp's") :]
+    assert "| vae | -2.50 ± 1.12 ‡ |" in printed(commit="ab+", vae=[-10.0])
 
 
 def test_a_run_that_a_signal_stops_ends_the_sweep(command, monkeypatch, capsys):
