@@ -19,6 +19,7 @@ from cpvae_jax import checks, devices, likelihoods, models
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.errors import UserError
+from cpvae_jax.evaluation.memory import working_space
 from cpvae_jax.types import Encoding, Params, Terms, Tree
 
 ESTIMATORS = ("exact", "hard", "relaxed", "straight-through")
@@ -193,7 +194,7 @@ def log_likelihood(
       key: A random key.
       x: Examples [N, *shape].
       samples: S, draws per example.
-      memory: Working space in bytes, whatever K, S and N are; the work is cut into pieces.
+      memory: Working space in bytes, whatever the model, S and N are; the work is cut into pieces.
       progress: `progress(done, total)` is called after each piece, in examples.
       mesh: Devices to spread the examples of a piece over.
 
@@ -211,13 +212,10 @@ def log_likelihood(
     checks.at_least("samples", samples, 1)
     checks.at_least("memory", memory, 1)
     data = checks.data(params, x)
-    config = params.config
-    # Outputs, their softplus and its sum; values, gates and products of the widest layer; z.
-    outputs = config.size * likelihoods.of(config).channels
-    row = 4 * (4 * outputs + 4 * max(config.hidden) + 6 * config.latent)
-    rows = max(1, memory // row)
+    key = checks.key(key)
+    rows = max(1, memory // _bytes_of_draw(params, key, data, min(samples, CHUNK)))
     chunk = min(samples, CHUNK, rows)
-    batch = max(1, min(len(data), rows // chunk, memory // (16 * config.K)))
+    batch = max(1, min(len(data), rows // chunk, memory // (16 * params.config.K)))
     placed = devices.everywhere(params, mesh)
     done = 0
 
@@ -230,7 +228,14 @@ def log_likelihood(
             progress(done, len(data))
         return value
 
-    return in_batches(piece, checks.key(key), data, batch, mesh)
+    return in_batches(piece, key, data, batch, mesh)
+
+
+def _bytes_of_draw(params: Params, key: jax.Array, data: jax.Array, chunk: int) -> int:
+    """The working space of one importance sample of one example."""
+    one = jax.ShapeDtypeStruct((1, *data.shape[1:]), data.dtype)
+    traced = _log_likelihood.trace(params, key, one, samples=chunk, chunk=chunk, mesh=None)
+    return working_space(traced.jaxpr) // chunk
 
 
 @partial(jax.jit, static_argnames=("samples", "chunk", "mesh"))

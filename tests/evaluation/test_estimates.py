@@ -138,10 +138,19 @@ def test_progress_is_reported_up_to_the_number_of_examples(covering, pixels):
     assert {n for _, n in reported} == {8}
 
 
-@pytest.mark.parametrize("memory", [2**18, 2**26])
-def test_importance_sampling_stays_within_its_memory(memory, monkeypatch):
+@pytest.mark.parametrize(
+    ("memory", "parts"),
+    [
+        (2**18, {}),
+        (2**26, {}),
+        (2**26, {"network": "conv"}),
+        (2**26, {"likelihood": "autoregressive"}),
+    ],
+    ids=["little", "usual", "convolutional", "autoregressive"],
+)
+def test_importance_sampling_stays_within_its_memory(memory, parts, monkeypatch):
     """By XLA's analysis of temporary memory, for K = 500, S = 5000 and a thousand images."""
-    config = Config(shape=(10, 10), K=500, latent=4, hidden=(16,), binarise="none")
+    config = Config(shape=(10, 10), K=500, latent=4, hidden=(16,), binarise="none", **parts)
     params = start.template(config)
     compiled, seen = estimates._log_likelihood, []
 
@@ -152,6 +161,7 @@ def test_importance_sampling_stays_within_its_memory(memory, monkeypatch):
             seen.append(len(data) * chunk)
         return jnp.zeros(len(data))
 
+    account.trace = compiled.trace
     monkeypatch.setattr(estimates, "_log_likelihood", account)
     log_likelihood(params, jax.random.key(0), np.zeros((1000, 10, 10)), samples=5000, memory=memory)
     temporary, rows = seen
