@@ -32,7 +32,7 @@ OPTIONS += ["--starts", "1", "--start-epochs", "2"]
 OF_TABLE = ["--id-column", "id", "--label-column", "species", "--drop-columns", "comment"]
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with a table and a run on it, in which the tests are."""
     folder = tmp_path_factory.mktemp("comparison")

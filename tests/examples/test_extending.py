@@ -175,6 +175,7 @@ def test_the_objective_by_command(trained):
         assert line["train_loss"] == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_regulariser_by_command(trained):
     """It is in the log; `test_the_objective_by_command` finds it in the loss."""
     assert all(line["train_steady"] > 0 for line in trained[0])

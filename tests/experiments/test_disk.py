@@ -242,6 +242,7 @@ def test_a_run_lies_where_the_operating_system_finds_its_folder(run_of_table):
     assert found == [run_of_table / "checkpoints"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spelling", ["mine.npz", "./mine.npz", "../b/../a/mine.npz", "../link.npz"]
 )
@@ -250,6 +251,7 @@ def test_a_file_by_another_spelling_is_the_same_data(spelling, run_of_table, mon
     assert resumed(spelling, "./back\\slash") == 0
 
 
+@pytest.mark.slow
 def test_another_file_of_the_same_name_is_refused(run_of_table, tables, monkeypatch, capsys):
     monkeypatch.chdir(tables / "b")
     assert resumed("mine.npz", run_of_table) == 2
