@@ -60,6 +60,14 @@ def mesh(num: int | None = None, *, seeds: int = 1) -> Mesh | None:
     return None if num == 1 else of(found[:num], seeds=seeds)
 
 
+def check(mesh: Any) -> None:
+    """Raises a `UserError` unless this is None or a mesh as this module makes it."""
+    if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == (SEEDS, DATA)):
+        raise UserError(
+            f"mesh is {mesh!r}; give what cpvae_jax.devices.mesh() returns, or None for one device."
+        )
+
+
 def of(devices: Sequence[jax.Device], *, seeds: int = 1) -> Mesh:
     """A mesh of given devices."""
     along = math.gcd(seeds, len(devices))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
-from cpvae_jax import api, likelihoods
+from cpvae_jax import api, likelihoods, values
 from cpvae_jax.columns import Columns
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data import coding, containers
@@ -33,6 +33,10 @@ from cpvae_jax.training.fit import fit
 
 SEEDS = 2**31 - 1
 """Seeds that a random state gives."""
+
+SETTINGS = [field.name for field in fields(Training)]
+FURTHER = [field.name for field in fields(Config) if field.name not in ("shape", "columns")]
+"""Names in `training` and in `config`; the shape and the columns are those of the data."""
 
 
 class CPVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator):
@@ -138,16 +142,19 @@ class CPVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Bas
         if self.verbose and read.columns is not None:
             print(read.described, flush=True)
         params_config = self._configured(read)
-        training = recipes.resolve(self.recipe, params_config, len(read.x))
-        keys = jax.random.split(jax.random.key(self._seed()), self.n_init)
+        recipe = recipes.resolve(self.recipe, params_config, len(read.x))
+        settings = values.changes("training", self.training, SETTINGS, "{'epochs': 20}")
+        given = callbacks_of_fit.several(self.callbacks or ())
+        seeds = values.whole("n_init", self.n_init, least=1)
+        keys = jax.random.split(jax.random.key(self._seed()), seeds)
         found = fit(
             keys,
             params_config,
             read.x,
-            recipe=replace(training, **(self.training or {})),
+            recipe=replace(recipe, **settings),
             init=known if known is not None and known.config == params_config else None,
             sample_weight=sample_weight,
-            callbacks=[callbacks_of_fit.Bar(quiet=not self.verbose), *(self.callbacks or ())],
+            callbacks=[callbacks_of_fit.Bar(quiet=not self.verbose), *given],
         )
         self.params_ = found.params
         self.columns_: Columns | None = read.columns
@@ -173,14 +180,16 @@ class CPVAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, Bas
             "hidden": self.hidden,
             "likelihood": self.likelihood,
         }
-        fields: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
-        fields |= {"prior": self.prior, **(self.config or {})}
-        K = 1 if PRIORS[fields["prior"]].single else self.n_categories
-        fields = {"likelihood": likelihoods.suiting(read.kind), "K": K, **fields}
-        config = Config(shape=read.x.shape[1:], columns=read.columns, **fields)
+        chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
+        further = values.changes("config", self.config, FURTHER, "{'levels': 2}")
+        chosen |= {"prior": self.prior, **further}
+        single = PRIORS[chosen["prior"]].single
+        K = 1 if single else values.whole("n_categories", self.n_categories, least=1)
+        chosen = {"likelihood": likelihoods.suiting(read.kind), "K": K, **chosen}
+        config = Config(shape=read.x.shape[1:], columns=read.columns, **chosen)
         recipe = self.recipe if isinstance(self.recipe, str) else recipes.default(config)
         suited = RECIPES[recipe].model(config.shape, len(read.x))
-        return replace(config, **{k: v for k, v in suited.items() if k not in fields})
+        return replace(config, **{k: v for k, v in suited.items() if k not in chosen})
 
     def _rows(self, X: Any) -> np.ndarray:
         """New data as rows of the model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,18 @@ def setting(default: Any, help: str, **metadata: Any) -> Any:
 def replace(record: Any, name: str, value: Any) -> None:
     """Set a field of a frozen record while it is being made."""
     object.__setattr__(record, name, value)
+
+
+def changes(name: str, value: Any, known: Iterable[str], example: str) -> dict[str, Any]:
+    """Settings by name, as a dictionary; None is an empty one, and an unknown name is an error."""
+    if value is not None and not isinstance(value, Mapping):
+        raise UserError(f"{name} is {value!r}; give settings by name, such as {example}.")
+    found, names = dict(value or {}), sorted(known)
+    for wrong in set(found) - set(names):
+        close = difflib.get_close_matches(str(wrong), names, n=1, cutoff=0.75)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(names)}."
+        raise UserError(f"{name} has {wrong!r}, which is no setting; {hint}")
+    return found
 
 
 def whole(name: str, value: Any, *, least: int | None = None) -> int:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 from scipy.special import expit
 
 import cpvae_jax
@@ -251,12 +252,14 @@ def test_an_invalid_argument_is_refused_in_one_line(call, sentence, model, x):
     assert "\n" not in str(error.value)
 
 
-WITH_A_MODEL = {
-    name: function
-    for name, function in ((name, getattr(cpvae_jax, name)) for name in cpvae_jax.__all__)
-    if inspect.isfunction(function) and "params" in inspect.signature(function).parameters
-}
-WITH_A_CONFIGURATION = {name: getattr(cpvae_jax, name) for name in ("fit", "initialise", "select")}
+def parameters(name):
+    """The parameters of a public function by name; none of a class."""
+    function = getattr(cpvae_jax, name)
+    return inspect.signature(function).parameters if inspect.isfunction(function) else {}
+
+
+WITH_A_MODEL = [name for name in cpvae_jax.__all__ if "params" in parameters(name)]
+WITH_A_CONFIGURATION = [name for name in cpvae_jax.__all__ if "config" in parameters(name)]
 
 
 def arguments(function, x, **others):
@@ -270,9 +273,9 @@ def arguments(function, x, **others):
     return {name: others.get(name, valid.get(name)) for name in needed}
 
 
-@pytest.mark.parametrize("name", sorted(set(WITH_A_MODEL) - {"export", "save"}))
+@pytest.mark.parametrize("name", sorted({*WITH_A_MODEL} - {"export", "save"}))
 def test_what_is_not_a_model_is_refused_by_every_function(name, model, x):
-    function = WITH_A_MODEL[name]
+    function = getattr(cpvae_jax, name)
     fit = Fit(model, history=[], state=None, seeds=(model,), stopped=None)
     estimator = cpvae_jax.CPVAE()
     estimator.params_ = model
@@ -290,14 +293,26 @@ def test_what_is_not_a_model_is_refused_by_every_function(name, model, x):
 
 def test_every_function_with_a_model_is_tested():
     assert len(WITH_A_MODEL) >= 14
+    assert {*WITH_A_CONFIGURATION} == {"fit", "initialise", "select"}
 
 
 @pytest.mark.parametrize("name", WITH_A_CONFIGURATION)
 @pytest.mark.parametrize("given", [None, {"K": 2}, KEY], ids=["nothing", "a dictionary", "a key"])
 def test_what_is_not_a_configuration_is_refused(name, given, x):
-    function = WITH_A_CONFIGURATION[name]
+    function = getattr(cpvae_jax, name)
     with pytest.raises(UserError, match=r"config is .* and not a configuration; give one, such as"):
         function(**arguments(function, x, config=given))
+
+
+@pytest.mark.parametrize("name", sorted(n for n in cpvae_jax.__all__ if "mesh" in parameters(n)))
+@pytest.mark.parametrize("given", [4, Mesh(np.array(jax.devices()[:1]), ("x",))], ids=["4", "own"])
+def test_a_mesh_is_one_of_the_library_s_own(name, given, model, x):
+    function = getattr(cpvae_jax, name)
+    needed = arguments(function, x, params=model, config=CONFIG)
+    with pytest.raises(
+        UserError, match=r"mesh is .*; give what cpvae_jax.devices.mesh\(\) returns"
+    ):
+        function(**needed, mesh=given)
 
 
 def test_training_starts_from_a_model_and_not_from_a_fit(model, x):

@@ -43,7 +43,7 @@ class Rows:
     """
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
-        if isinstance(parts, np.ndarray) or any(not hasattr(part, "dtype") for part in parts):
+        if not isinstance(parts, Sequence) or any(not hasattr(part, "dtype") for part in parts):
             raise UserError("Rows needs a list of arrays, such as Rows([x]).")
         masked = sum(int(np.ma.count_masked(p)) for p in parts if np.ma.isMaskedArray(p))
         if masked:

@@ -47,6 +47,7 @@ def aggregated_posterior(
     Raises:
       UserError: The data do not suit the model.
     """
+    devices.check(mesh)
     readable = checks.readable(params, data, "data")
     return mean_probs(params, checks.key(key), readable, mesh)
 

@@ -94,6 +94,7 @@ def bound(
     ((2,), True)
     """
     _check(estimator, temperature)
+    devices.check(mesh)
     data = checks.data(params, x)
     return _bound(params, checks.key(key), data, temperature, estimator=estimator, mesh=mesh)
 
@@ -154,6 +155,7 @@ def bound_terms(
       UserError: As `bound`.
     """
     _check(estimator, temperature)
+    devices.check(mesh)
     checks.at_least("samples", samples, 1)
     examples = checks.data(params, data, "data")
     key = checks.key(key)
@@ -211,6 +213,9 @@ def log_likelihood(
     """
     checks.at_least("samples", samples, 1)
     checks.at_least("memory", memory, 1)
+    devices.check(mesh)
+    if progress is not None and not callable(progress):
+        raise UserError(f"progress is {progress!r}; give a function of two counts, done and total.")
     data = checks.data(params, x)
     key = checks.key(key)
     rows = max(1, memory // _bytes_of_draw(params, key, data, min(samples, CHUNK)))

@@ -72,6 +72,7 @@ def refined_bound(
     (2,)
     """
     checks.at_least("steps", steps, 0)
+    devices.check(mesh)
     examples = checks.data(params, data, "data")
     placed = devices.everywhere(params, mesh)
 

@@ -57,6 +57,17 @@ class _Function(Callback):
         self._function(run)
 
 
+def several(given: Any) -> list[Callback]:
+    """Callbacks, from a list of them and of functions.
+
+    Raises:
+      UserError: It is no list, or an entry is neither.
+    """
+    if not isinstance(given, Sequence):
+        raise UserError(f"callbacks is {given!r}; give a list of them.")
+    return [as_callback(callback) for callback in given]
+
+
 def as_callback(given: Callback | Callable[[Run], Any]) -> Callback:
     """A callback, from one or from a function.
 

@@ -33,7 +33,7 @@ from cpvae_jax.training.callbacks import (
     Checkpoint,
     Interrupt,
     Log,
-    as_callback,
+    several,
 )
 from cpvae_jax.training.program import Program
 from cpvae_jax.training.run import Row, Run, rows
@@ -126,6 +126,7 @@ def fit(
         raise UserError("resume needs the folder of the run; give it as folder.")
     keys = jnp.atleast_1d(checks.keys(key))
     checks.configuration(config)
+    devices.check(mesh)
     train_data, valid_data, given, each = examples.checked(
         config, train, valid, categories, sample_weight
     )
@@ -133,7 +134,8 @@ def fit(
     if given is not None:
         training = replace(training, start="labels")
     _warn(doubts.cut_short(training, training.epochs, planned=True))
-    _check(config, init, optimiser, callbacks)
+    _check(config, init, optimiser)
+    given_callbacks = several((Bar(),) if callbacks is None else callbacks)
     objectives.check(training, config, train_data)
     starting.check(training, config, given)
     program = programs.program(
@@ -166,19 +168,19 @@ def fit(
         if started is not None and opened is not None:
             opened.write_json(run_folder.START, starting.described(training, started))
         run = Run(config, training, state, mesh=mesh, folder=opened, started=started)
-        state = _loop(program, state, run, (placed, *prepared), _all_callbacks(callbacks, run))
+        state = _loop(
+            program, state, run, (placed, *prepared), _all_callbacks(given_callbacks, run)
+        )
     _warn(_trouble(state, run))
     return run_result(run, state)
 
 
-def _check(config: Config, init: Any, optimiser: Any, callbacks: Any) -> None:
+def _check(config: Config, init: Any, optimiser: Any) -> None:
     """Raise `UserError` for arguments of another type, or a start of another model."""
     if optimiser is not None and not hasattr(optimiser, "update"):
         raise UserError(
             f"optimiser is {optimiser!r}; give an optax transformation, such as optax.adam(1e-3)."
         )
-    if callbacks is not None and not isinstance(callbacks, Sequence):
-        raise UserError(f"callbacks is {callbacks!r}; give a list of them.")
     if init is None:
         return
     checks.model(init, "init")
@@ -189,11 +191,9 @@ def _check(config: Config, init: Any, optimiser: Any, callbacks: Any) -> None:
         )
 
 
-def _all_callbacks(
-    given: Sequence[Callback | Callable[[Run], Any]] | None, run: Run
-) -> list[Callback]:
+def _all_callbacks(given: Sequence[Callback], run: Run) -> list[Callback]:
     """The user's callbacks, and what every run needs: the log, checkpoints, and Ctrl-C."""
-    found = [as_callback(callback) for callback in ((Bar(),) if given is None else given)]
+    found = list(given)
     if not any(isinstance(callback, Interrupt) for callback in found):
         found.append(Interrupt())
     if run.folder is not None:

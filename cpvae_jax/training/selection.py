@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
-from cpvae_jax import checks, processes, values
+from cpvae_jax import checks, devices, processes, values
 from cpvae_jax.config import Config, Training
 from cpvae_jax.data.rows import Rows
 from cpvae_jax.errors import UserError
@@ -65,7 +65,8 @@ class Selection(NamedTuple):
 
     def __repr__(self) -> str:
         tried = ", ".join(str(row["K"]) for row in self.table)
-        return f"Selection(K={self.K}, {self.categories} categories, of K = {tried})"
+        plural = "y" if self.categories == 1 else "ies"
+        return f"Selection(K={self.K}, {self.categories} categor{plural}, of K = {tried})"
 
 
 def select(
@@ -130,6 +131,7 @@ def select(
         raise UserError("resume needs the folder of the selection; give it as folder.")
     keys = checks.keys(key)
     checks.configuration(config)
+    devices.check(mesh)
     numbers.check_prior(config.prior)
     config = replace(config, groups=None)
     train_data, valid_data, *_ = examples.checked(config, train, valid)
