@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -189,3 +189,11 @@ def _number(path: Path, row: list[str], header: list[str], place: int) -> float:
         raise UserError(
             f"{path} has {row[place]!r} in the column {header[place]!r}: write numbers, and gaps as NA."
         ) from None
+
+
+def labelled(path: Path, label: str) -> tuple[Any, np.ndarray]:
+    """The columns of a table with columns of several kinds as an Arrow table, and its labels."""
+    from cpvae_jax.data import readers
+
+    table = readers.read(path)
+    return table.drop_columns([label]), np.array(table[label].to_pylist())
