@@ -20,6 +20,11 @@ def setting(default: Any, help: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": help, **metadata})
 
 
+def of_images(shape: Sequence[int]) -> bool:
+    """Whether examples of a shape are images, [H, W] or [H, W, channels]."""
+    return len(shape) in (2, 3)
+
+
 def replace(record: Any, name: str, value: Any) -> None:
     """Set a field of a frozen record while it is being made."""
     object.__setattr__(record, name, value)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cpvae_jax import likelihoods, models
+from cpvae_jax import likelihoods, models, values
 from cpvae_jax.config import Config
 from cpvae_jax.distributions.precision import exact
 from cpvae_jax.types import Params
@@ -61,7 +61,7 @@ def threshold(config: Config) -> float:
     >>> threshold(Config(shape=(28, 28))), threshold(Config(shape=(5,)))
     (0.023, 0.25)
     """
-    return OF_IMAGES if len(config.shape) in (2, 3) else MIXED_UP
+    return OF_IMAGES if values.of_images(config.shape) else MIXED_UP
 
 
 def mixed_up(params: Params, key: jax.Array, num: int = SAMPLES) -> np.ndarray:

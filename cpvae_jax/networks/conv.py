@@ -14,6 +14,7 @@ import math
 
 import jax
 
+from cpvae_jax import values
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.networks import convolutions, layers
@@ -35,7 +36,7 @@ WIDE, NARROW = 5, 3
 
 def check(config: Config) -> None:
     """Raise `UserError` unless examples are images."""
-    if len(config.shape) not in (2, 3):
+    if not values.of_images(config.shape):
         raise UserError(
             f"shape is {config.shape}, but the network 'conv' takes images, [H, W] or "
             "[H, W, channels]; choose the network 'gated'."

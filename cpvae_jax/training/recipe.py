@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import optax
 
+from cpvae_jax import values
 from cpvae_jax.config import Config, Training
 from cpvae_jax.errors import UserError
 from cpvae_jax.registry import LIKELIHOODS, PRIORS, RECIPES
@@ -124,7 +125,7 @@ def _modes(config: Config, examples: int) -> Training:
     make any partition by one of them consistent, so there the regularisers cannot judge a partition, and
     the start is the mixture of the columns' kinds (`starts.classes`).
     """
-    images = len(config.shape) in (2, 3)
+    images = values.of_images(config.shape)
     training = _modes_of_images(examples) if images else _modes_of_tables(examples)
     if LIKELIHOODS[config.likelihood].coded:
         training = replace(training, start="mixture")
@@ -202,7 +203,7 @@ def _tight_model(shape: tuple[int, ...], examples: int) -> dict[str, Any]:
 
 def _modes_model(shape: tuple[int, ...], examples: int) -> dict[str, Any]:
     """Of tables, a latent dimension and widths by the number of columns and rows."""
-    if len(shape) in (2, 3):
+    if values.of_images(shape):
         return {}
     width = 64 if examples <= 1000 else 128
     return {"latent": min(16, max(2, math.prod(shape))), "hidden": (width, width)}

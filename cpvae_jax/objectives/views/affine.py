@@ -7,7 +7,7 @@ import math
 import jax
 import jax.numpy as jnp
 
-from cpvae_jax import likelihoods
+from cpvae_jax import likelihoods, values
 from cpvae_jax.config import Config
 from cpvae_jax.errors import UserError
 from cpvae_jax.objectives.base import Source
@@ -36,7 +36,7 @@ def apply(
 def check(config: Config, data: Given) -> None:
     """Raise `UserError` unless the examples are images."""
     del data
-    if len(config.shape) not in (2, 3):
+    if not values.of_images(config.shape):
         raise UserError(
             f"an example has the shape {config.shape}, but affine views need images [H, W] or "
             "[H, W, C]; choose another view, such as 'adversarial', or leave the regulariser "
