@@ -16,6 +16,9 @@ from experiments.sweep import Cell
 TINY = ["--recipe", "paper", "--latent", "2", "--hidden", "4", "--epochs", "1", "--quiet"]
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder of finished runs, named as a sweep names them."""
@@ -46,7 +49,6 @@ def command(runs, tmp_path, monkeypatch):
     return lambda *flags: figures.main([*flags, *folders, "--out", str(tmp_path / "figures")])
 
 
-@pytest.mark.slow
 def test_every_figure_that_has_a_run_is_drawn_and_what_is_missing_is_said(
     command, tmp_path, capsys
 ):
