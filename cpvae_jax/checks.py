@@ -63,7 +63,6 @@ def data(params: Params, x: Given, name: str = "x") -> jax.Array:
       UserError: `params` is no model. There are no examples, they have another shape or no numbers,
         they are not finite, or the likelihood does not accept them.
     """
-    model(params)
     array(x, name)
     found = readable(params, x, name)
     assert not isinstance(found, Rows)

@@ -61,7 +61,7 @@ def mesh(num: int | None = None, *, seeds: int = 1) -> Mesh | None:
 
 
 def check(mesh: Any) -> None:
-    """Raises a `UserError` unless this is None or a mesh as this module makes it."""
+    """Raises a `UserError` for anything but None and the meshes that `mesh` returns."""
     if mesh is not None and not (isinstance(mesh, Mesh) and mesh.axis_names == (SEEDS, DATA)):
         raise UserError(
             f"mesh is {mesh!r}; give what cpvae_jax.devices.mesh() returns, or None for one device."

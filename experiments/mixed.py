@@ -52,7 +52,7 @@ PARTS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "german_credit": partial(levels.densities, "german_credit"),
     "mushroom": partial(levels.densities, "mushroom"),
 }
-"""What is measured of a folder of tables and a seed, by name."""
+"""The measurements by name. Each takes the folder of the tables and a seed."""
 
 
 def run(options: Options) -> None:

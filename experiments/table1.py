@@ -139,10 +139,12 @@ def _differences(whole: Sweep) -> list[str]:
         """The results of a model's seeds; without categories, those of its only cell."""
         first = next(c for c in COLUMNS if c[0] == column[0])
         found = cell(model, column) or cell(model, first)
-        return [] if found is None else whole.done(found)
+        return whole.done(found) if found is not None else []
+
+    baselines = {column: results("cp", column) for column in COLUMNS}
 
     def entry(model: str, column: tuple[str, int]) -> str:
-        both = results(model, column), results("cp", column)
+        both = results(model, column), baselines[column]
         text = marks.difference(*([r["test_bound"]["mean"] for r in found] for found in both))
         return text and " ".join(filter(None, [text, marks.modified(both)]))
 
